@@ -1,0 +1,139 @@
+"""Where the gripper is for given joints, and which joints bring it to a given pose."""
+
+import math
+from functools import cache
+
+import mink
+import mujoco
+import numpy as np
+
+from dvla_ros.control.description import EE_SITE, widowx_spec
+from dvla_ros.control.rotation import rotation_angle
+from dvla_ros.control.widowx import ARM_JOINTS
+from dvla_ros.errors import KinematicsError
+
+POSITION_TOLERANCE = 1e-3
+"""Metres by which a solution may miss the asked position."""
+
+ROTATION_TOLERANCE = 1e-2
+"""Radians by which a solution may miss the asked orientation."""
+
+_STOP_POSITION = 1e-5
+_STOP_ROTATION = 1e-4
+"""Iteration ends below these, far inside the tolerance, so that streamed solutions carry no visible noise."""
+
+_MAX_ITERATIONS = 40
+_ERROR_DAMPING = 0.01
+_DAMPING = 1e-6
+"""Levenberg-Marquardt terms: with them far targets converge from any seed, without them one in five does not."""
+
+
+@cache
+def arm_model() -> mujoco.MjModel:
+    """The six arm joints alone: no fingers, no geometry. Shared by every solver; never written to."""
+    spec = widowx_spec()
+    unused = [joint for joint in spec.joints if joint.name not in ARM_JOINTS]
+    for element in [*spec.equalities, *unused, *spec.geoms, *spec.meshes]:
+        spec.delete(element)
+    return spec.compile()
+
+
+@cache
+def _screws() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Joint axes `[6, 3]`, points on them `[6, 3]` and the pose of the end effector `[4, 4]`, all at zero joints."""
+    model = arm_model()
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    home = np.eye(4)
+    home[:3, :3] = data.site(EE_SITE).xmat.reshape(3, 3)
+    home[:3, 3] = data.site(EE_SITE).xpos
+    return data.xaxis.copy(), data.xanchor.copy(), home
+
+
+def forward(joints: np.ndarray) -> np.ndarray:
+    """Pose of the end effector in the base frame, by the product of exponentials; safe from any thread.
+
+    Args:
+        joints: `[6]` arm joints in radians.
+
+    Returns:
+        float64 `[4, 4]`.
+    """
+    axes, anchors, home = _screws()
+    rotation, position = home[:3, :3], home[:3, 3]
+    for axis, anchor, angle in zip(axes[::-1], anchors[::-1], joints[::-1], strict=True):
+        turn = _rotation_about(axis, float(angle))
+        rotation, position = turn @ rotation, turn @ (position - anchor) + anchor
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, position
+    return pose
+
+
+def _rotation_about(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rodrigues' formula: `[3, 3]` rotation by `angle` radians about the unit vector `axis`."""
+    x, y, z = axis
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    rotation: np.ndarray = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
+    return rotation
+
+
+class WidowXKinematics:
+    """Forward and inverse kinematics of the arm; one instance per thread, since the solver keeps working memory."""
+
+    def __init__(self) -> None:
+        model = arm_model()
+        self._configuration = mink.Configuration(model)
+        self._task = mink.FrameTask(EE_SITE, "site", 1.0, 1.0, lm_damping=_ERROR_DAMPING)
+        self._limits = [mink.ConfigurationLimit(model, gain=1.0)]
+        self._lower, self._upper = model.jnt_range.T
+
+    def forward(self, joints: np.ndarray) -> np.ndarray:
+        """Pose of the end effector `[4, 4]` in the base frame for arm joints `[6]` in radians."""
+        return forward(joints)
+
+    def inverse(self, pose: np.ndarray, seed: np.ndarray) -> np.ndarray:
+        """Joints within their limits that bring the end effector to a pose, near a seed.
+
+        Args:
+            pose: `[4, 4]` in the base frame.
+            seed: `[6]` joints in radians from which the search starts; clipped to the limits.
+
+        Returns:
+            float64 `[6]` joints in radians, correct to 1e-3 m and 1e-2 rad.
+
+        Raises:
+            KinematicsError: No joints within the limits were found from this seed.
+        """
+        if not (np.isfinite(pose).all() and np.isfinite(seed).all()):
+            raise KinematicsError(f"Inverse kinematics needs finite numbers, got pose {pose.tolist()}, seed {seed}.")
+        self._task.set_target(mink.SE3.from_matrix(pose))
+        self._configuration.update(np.clip(seed, self._lower, self._upper))
+        self._iterate()
+        joints = np.clip(self._configuration.q, self._lower, self._upper)
+        _require_reached(pose, forward(joints))
+        return joints
+
+    def _iterate(self) -> None:
+        """Step until the pose is met, or the step gets nowhere."""
+        for _ in range(_MAX_ITERATIONS):
+            error = self._task.compute_error(self._configuration)
+            if np.linalg.norm(error[:3]) < _STOP_POSITION and np.linalg.norm(error[3:]) < _STOP_ROTATION:
+                return
+            try:
+                step = mink.solve_ik(
+                    self._configuration, [self._task], 1.0, "daqp", damping=_DAMPING, limits=self._limits
+                )
+            except mink.NoSolutionFound:
+                return
+            self._configuration.integrate_inplace(step, 1.0)
+
+
+def _require_reached(wanted: np.ndarray, reached: np.ndarray) -> None:
+    distance = float(np.linalg.norm(wanted[:3, 3] - reached[:3, 3]))
+    angle = rotation_angle(wanted[:3, :3], reached[:3, :3])
+    if distance > POSITION_TOLERANCE or angle > ROTATION_TOLERANCE:
+        x, y, z = wanted[:3, 3]
+        raise KinematicsError(
+            f"The WidowX cannot reach ({x:.3f}, {y:.3f}, {z:.3f}) m with that orientation from the given joints: "
+            f"{distance * 1e3:.1f} mm and {angle:.3f} rad remain."
+        )

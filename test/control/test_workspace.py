@@ -1,0 +1,22 @@
+"""The workspace box."""
+
+import numpy as np
+import pytest
+
+from dvla_ros.control.workspace import OPENVLA_BOX, TABLETOP_BOX, WorkspaceBox
+from dvla_ros.errors import ConfigurationError
+
+
+def test_clip_moves_each_coordinate_to_the_nearest_wall() -> None:
+    np.testing.assert_array_equal(OPENVLA_BOX.clip(np.array([0.0, 0.5, 0.2])), [0.1, 0.25, 0.2])
+
+
+def test_distance_is_zero_inside_and_euclidean_outside() -> None:
+    assert TABLETOP_BOX.distance(np.array([0.3, 0.0, 0.2])) == 0.0
+    assert TABLETOP_BOX.distance(np.array([0.53, 0.34, 0.2])) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("lower", [(0.5, 0.0, 0.0), (float("nan"), 0.0, 0.0)])
+def test_empty_box_is_refused_with_the_axis(lower: tuple[float, float, float]) -> None:
+    with pytest.raises(ConfigurationError, match="x needs lower < upper"):
+        WorkspaceBox(lower, (0.5, 1.0, 1.0))
