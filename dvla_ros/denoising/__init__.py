@@ -1,0 +1,1 @@
+"""Iterative discrete denoising: canvas, schedules, one loop, one file per decoder. Knows no model."""

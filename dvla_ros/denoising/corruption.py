@@ -1,0 +1,68 @@
+"""Training-time masking: what the network is asked to recover."""
+
+import torch
+from torch import Tensor
+
+from dvla_ros.denoising.sampling import lowest
+from dvla_ros.denoising.schedules import schedule_named
+from dvla_ros.errors import ActionError
+
+_LEAST_RATIO = 1e-6
+
+
+def mask_for_training(
+    tokens: Tensor,
+    mask_token: int,
+    generator: torch.Generator,
+    *,
+    schedule: str = "cosine",
+    min_masked: int = 1,
+    frozen_prefix: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Mask a random part of each row, as Discrete Diffusion VLA is trained.
+
+    Per row: u ~ U[0, 1), ratio = clamp(schedule(u), 1e-6, 1), n = max(min_masked, round(free * ratio)) positions
+    chosen uniformly. The loss is the cross entropy at the masked positions.
+
+    Args:
+        tokens: int64 `[B, L]`, the true canvas.
+        mask_token: Id written where masked.
+        generator: On the device of `tokens`.
+        schedule: Distribution of the mask ratio, see `schedules`.
+        min_masked: Least number of masked positions; all free ones where there are fewer.
+        frozen_prefix: int64 `[B]`, leading positions of each row that stay visible; None for none. This is how the
+            network learns to continue a chunk that is being executed (DiscreteRTC, arXiv 2604.25050).
+
+    Returns:
+        The corrupted canvas int64 `[B, L]` and the masked positions bool `[B, L]`.
+
+    Raises:
+        ActionError: `frozen_prefix` does not hold one number per row.
+        ConfigurationError: There is no such schedule.
+    """
+    rows, length = tokens.shape
+    if frozen_prefix is None:
+        frozen_prefix = torch.zeros(rows, dtype=torch.int64, device=tokens.device)
+    if frozen_prefix.shape != (rows,):
+        raise ActionError(f"frozen_prefix must have shape [{rows}], got {list(frozen_prefix.shape)}.")
+    free = torch.arange(length, device=tokens.device) >= frozen_prefix.unsqueeze(1)
+
+    ratio = schedule_named(schedule)(torch.rand(rows, 1, generator=generator, device=tokens.device))
+    wanted = torch.round(free.sum(dim=1, keepdim=True) * ratio.clamp(_LEAST_RATIO, 1.0)).long()
+    lottery = torch.rand(rows, length, generator=generator, device=tokens.device)
+    is_masked = lowest(lottery, free, wanted.clamp_min(min_masked))
+    return tokens.masked_fill(is_masked, mask_token), is_masked
+
+
+def sample_frozen_steps(
+    batch_size: int, horizon: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """How many leading actions of each chunk are given: d in 0..H/2 with P(d) proportional to H/2 + 1 - d.
+
+    DiscreteRTC's in-painting fine-tuning; multiply by the action dimension for `frozen_prefix`.
+
+    Returns:
+        int64 `[B]`.
+    """
+    weights = torch.arange(horizon // 2 + 1, 0, -1, dtype=torch.float32, device=device)
+    return torch.multinomial(weights, batch_size, replacement=True, generator=generator)

@@ -1,0 +1,54 @@
+"""What a decoder carries from step to step, and what a step leaves behind for the trace."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DecodeState:
+    """The canvas in the middle of decoding.
+
+    Attributes:
+        tokens: int64 `[B, L]`; still masked positions hold the canvas' mask token.
+        confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed, 0 where masked.
+        frozen: bool `[B, L]`, positions fixed by the caller or prefilled; no step changes them.
+        num_steps: Denoising steps that complete every chunk of the batch.
+    """
+
+    tokens: Tensor
+    confidence: Tensor
+    frozen: Tensor
+    num_steps: int
+
+
+@dataclass(frozen=True)
+class StepTrace:
+    """One denoising step of a batch; the fields are those of `policies.base.DenoisingStep`, batched.
+
+    Attributes:
+        tokens: int64 `[B, L]` after the step; still masked positions hold the mask token.
+        confidence: float32 `[B, L]`, probability that this step's logits give the token proposed or held;
+            1 where fixed.
+        committed: bool `[B, L]`, positions that received their token in this step.
+        remasked: bool `[B, L]`, positions that lost their token in this step.
+        frozen: bool `[B, L]`, positions fixed by the caller or prefilled.
+    """
+
+    tokens: Tensor
+    confidence: Tensor
+    committed: Tensor
+    remasked: Tensor
+    frozen: Tensor
+
+    def arrays(self, row: int) -> dict[str, np.ndarray[Any, Any]]:
+        """The step of one chunk of the batch, as keyword arguments of `policies.base.DenoisingStep`."""
+        return {
+            "tokens": self.tokens[row].cpu().numpy().astype(np.int32),
+            "confidence": self.confidence[row].cpu().numpy().astype(np.float32),
+            "committed": self.committed[row].cpu().numpy(),
+            "remasked": self.remasked[row].cpu().numpy(),
+            "frozen": self.frozen[row].cpu().numpy(),
+        }

@@ -1,0 +1,75 @@
+"""Which positions a canvas has, and which of them are given."""
+
+import pytest
+import torch
+
+from dvla_ros.denoising.canvas import FREE, Canvas, Segment
+from dvla_ros.errors import ActionError, ConfigurationError
+
+CPU = torch.device("cpu")
+
+
+def make_canvas() -> Canvas:
+    return Canvas((Segment("head", 1, 2, 10, prefilled=(7, FREE)), Segment("action", 3, 2, 10)))
+
+
+def test_an_empty_canvas_is_masked_but_for_the_prefilled_positions():
+    tokens, fixed = make_canvas().initial(2, None, CPU)
+
+    assert tokens.tolist() == [[7] + [10] * 7] * 2
+    assert fixed.tolist() == [[True] + [False] * 7] * 2
+    assert make_canvas().free_length == 7
+
+
+def test_leading_rows_freeze_the_first_positions_of_their_segment():
+    canvas = make_canvas()
+    frozen = canvas.freeze_leading("action", torch.tensor([[[1, 2], [3, 4]]]))
+
+    assert frozen.tolist() == [[FREE, FREE, 1, 2, 3, 4, FREE, FREE]]
+    assert canvas.initial(1, frozen, CPU)[0].tolist() == [[7, 10, 1, 2, 3, 4, 10, 10]]
+
+
+def test_no_leading_rows_freeze_nothing():
+    assert make_canvas().freeze_leading("action", torch.zeros(1, 0, 2, dtype=torch.int64)).eq(FREE).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 2), (1, 2, 3), (2, 2)])
+def test_leading_rows_of_another_shape_are_refused(shape):
+    with pytest.raises(ActionError, match="Frozen rows for 'action'"):
+        make_canvas().freeze_leading("action", torch.zeros(shape, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("token", [10, -2])
+def test_frozen_ids_outside_the_vocabulary_are_refused(token):
+    with pytest.raises(ActionError, match=r"0\.\.9"):
+        make_canvas().initial(1, torch.full((1, 8), token), CPU)
+
+
+def test_frozen_tokens_of_another_length_are_refused():
+    with pytest.raises(ActionError, match=r"\[1, 8\], got \[1, 7\]"):
+        make_canvas().initial(1, torch.full((1, 7), FREE), CPU)
+
+
+def test_frozen_tokens_that_contradict_the_prefilled_ones_are_refused():
+    frozen = torch.full((1, 8), FREE)
+    frozen[0, 0] = 3
+    with pytest.raises(ActionError, match="prefilled"):
+        make_canvas().initial(1, frozen, CPU)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Segment("a", 0, 1, 10), "steps=0"),
+        (lambda: Segment("a", 1, 1, 1), "vocabulary=1"),
+        (lambda: Segment("a", 1, 2, 10, prefilled=(1,)), "1 prefilled ids"),
+        (lambda: Segment("a", 1, 2, 10, prefilled=(1, 10)), r"\[10\]"),
+        (lambda: Canvas(()), "segments"),
+        (lambda: Canvas((Segment("a", 1, 1, 10), Segment("a", 1, 1, 10))), "different names"),
+        (lambda: Canvas((Segment("a", 1, 1, 10), Segment("b", 1, 1, 11))), r"\[10, 11\]"),
+        (lambda: make_canvas().span("image"), "no segment 'image'"),
+    ],
+)
+def test_malformed_canvases_are_refused_with_the_wrong_value(build, message):
+    with pytest.raises(ConfigurationError, match=message):
+        build()

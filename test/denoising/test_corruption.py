@@ -1,0 +1,59 @@
+"""Training-time masking."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvla_ros.denoising.corruption import mask_for_training, sample_frozen_steps
+from dvla_ros.errors import ActionError
+
+MASK = 9
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 20), st.integers(0, 25), st.integers(1, 3), st.integers(0, 1000))
+def test_only_free_positions_are_masked_and_at_least_so_many(length, prefix, least, seed):
+    draw = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, MASK, (4, length), generator=draw)
+    frozen = torch.full((4,), min(prefix, length))
+
+    corrupted, is_masked = mask_for_training(tokens, MASK, draw, min_masked=least, frozen_prefix=frozen)
+
+    assert torch.equal(corrupted == MASK, is_masked)
+    assert torch.equal(corrupted[~is_masked], tokens[~is_masked])
+    assert not is_masked[:, : min(prefix, length)].any()
+    free = length - min(prefix, length)
+    assert (is_masked.sum(dim=1) >= min(least, free)).all()
+
+
+def test_the_mask_ratio_follows_the_cosine_schedule():
+    draw = torch.Generator().manual_seed(0)
+    _, is_masked = mask_for_training(torch.zeros(20_000, 56, dtype=torch.int64), MASK, draw)
+
+    ratio = is_masked.float().mean(dim=1)
+    assert abs(ratio.mean() - 2 / torch.pi) < 0.01  # the mean of cos(pi u / 2)
+    assert abs((ratio > 0.5).float().mean() - 2 / 3) < 0.02  # cos(pi u / 2) > 1/2 for u < 2/3
+
+
+def test_every_position_is_masked_equally_often():
+    draw = torch.Generator().manual_seed(0)
+    _, is_masked = mask_for_training(torch.zeros(20_000, 8, dtype=torch.int64), MASK, draw)
+    assert (is_masked.float().mean(dim=0) - is_masked.float().mean()).abs().max() < 0.015
+
+
+def test_masking_is_reproducible():
+    tokens = torch.zeros(4, 56, dtype=torch.int64)
+    first, second = (mask_for_training(tokens, MASK, torch.Generator().manual_seed(3))[1] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_a_frozen_prefix_needs_one_number_per_row():
+    with pytest.raises(ActionError, match=r"\[4\], got \[2\]"):
+        mask_for_training(torch.zeros(4, 8, dtype=torch.int64), MASK, torch.Generator(), frozen_prefix=torch.zeros(2))
+
+
+def test_frozen_steps_fall_off_linearly_up_to_half_the_horizon():
+    steps = sample_frozen_steps(60_000, 4, torch.Generator().manual_seed(0))
+    share = torch.bincount(steps, minlength=4) / 60_000
+    assert torch.allclose(share, torch.tensor([3.0, 2.0, 1.0, 0.0]) / 6, atol=0.01)
