@@ -1,0 +1,1 @@
+"""A simulated WidowX 250s: scene, tasks, scripted expert. Imports neither torch nor rclpy."""
