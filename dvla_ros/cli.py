@@ -1,0 +1,236 @@
+"""The `dvla` command: one sub-command per thing a user does.
+
+`dvla COMMAND --help` lists the options of a command; for `collect`, `train` and `simulate` they are the fields of one
+dataclass each.
+"""
+
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from dvla_ros.errors import ConfigurationError, DvlaError
+
+SHIPPED_CHECKPOINT = "checkpoints/widowx_dd_vla_small"
+
+console = Console()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command; returns the exit code: 2 for a wrong argument or input, with one line that says what."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] not in COMMANDS:
+        return _usage(words)
+    try:
+        return COMMANDS[words[0]][1](words[1:])
+    except DvlaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _usage(words: Sequence[str]) -> int:
+    asked = not words or words[0] in ("-h", "--help", "help")
+    lines = [f"  {name:<10} {description}" for name, (description, _) in COMMANDS.items()]
+    problem = [] if asked else [f"error: there is no command {words[0]!r}"]
+    print("\n".join([*problem, "usage: dvla COMMAND [options]", *lines]), file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+def _demo(words: Sequence[str]) -> int:
+    from dvla_ros.nodes.demo import main as demo
+
+    return demo(words)
+
+
+def _bringup(words: Sequence[str]) -> int:
+    from dvla_ros.nodes.bringup import main as bringup
+
+    return bringup(words)
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Make scripted demonstrations in simulation.
+
+    Attributes:
+        out: Folder to write shards into.
+        episodes: Number of episodes.
+        seed: Number of the first episode.
+        policy: Checkpoint that drives the arm while the expert labels (DAgger); without one the expert drives.
+        json: File for the result.
+    """
+
+    out: Path
+    episodes: int = 100
+    seed: int = 0
+    policy: Path | None = None
+    json: Path | None = None
+
+
+def _collect(words: Sequence[str]) -> int:
+    from dvla_ros.training.collect import CollectConfig, collect
+
+    options = tyro.cli(Collect, args=words, prog="dvla collect")
+    policy = None if options.policy is None else _load(options.policy, "cpu", {})
+    config = CollectConfig(options.out, episodes=options.episodes, seed=options.seed)
+    result = (0, 0, 0)
+    with ProgressBar(console=console) as bar:
+        task = bar.add_task("collecting", total=config.episodes)
+        for result in collect(config, policy):
+            bar.update(task, completed=result[0], description=f"{result[1]} frames, {result[2]} of {result[0]} succeed")
+    _write_json(options.json, dict(zip(("episodes", "frames", "successes"), result, strict=True)) | {"seed": config.seed})
+    return 0
+
+
+def _train(words: Sequence[str]) -> int:
+    from dvla_ros.training.train import Progress, TrainConfig, Trainer
+
+    @dataclass(frozen=True)
+    class Train:
+        """Train the small Discrete Diffusion VLA on demonstrations."""
+
+        train: tyro.conf.OmitArgPrefixes[TrainConfig]
+        json: Path | None = None
+
+    options = tyro.cli(Train, args=words, prog="dvla train")
+    last: deque[Progress] = deque(maxlen=1)
+
+    def report(progress: Progress) -> None:
+        last.append(progress)
+        console.print(
+            f"step {progress.step}/{options.train.steps}  {progress.examples_per_second:.0f} examples/s  "
+            f"tokens {progress.tokens:.3f}  grounding {progress.grounding:.3f}  localising {progress.localising:.4f} m"
+        )
+
+    Trainer(options.train).run(report)
+    console.print(f"Wrote {options.train.out}.")
+    _write_json(options.json, asdict(last[0]) | {"seed": options.train.seed})
+    return 0
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Measure the success of a checkpoint in simulation, without ROS.
+
+    Attributes:
+        checkpoint: Checkpoint folder; the shipped one by default.
+        tasks: Task names or families (pick, put, stack, push); all by default.
+        episodes: Episodes, spread evenly over the tasks.
+        seed: First scene seed.
+        execute_steps: Actions per chunk to execute; 0 is the checkpoint's own number.
+        inference_s: Simulated seconds that pass while the policy thinks.
+        time_limit: Simulated seconds per episode.
+        threads: CPU threads.
+        device: cpu or cuda.
+        decoding: Decoder settings to replace, as name=value, e.g. num_steps=8 greedy=true.
+        json: File for the result.
+    """
+
+    checkpoint: Path | None = None
+    tasks: tuple[str, ...] = ()
+    episodes: int = 36
+    seed: int = 0
+    execute_steps: int = 0
+    inference_s: float = 0.12
+    time_limit: float = 20.0
+    threads: int = 1
+    device: str = "cpu"
+    decoding: tuple[str, ...] = field(default_factory=tuple)
+    json: Path | None = None
+
+
+def _simulate(words: Sequence[str]) -> int:
+    import torch
+
+    from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, summarise
+    from dvla_ros.simulation.tasks import tasks_of
+
+    options = tyro.cli(Simulate, args=words, prog="dvla simulate")
+    torch.set_num_threads(options.threads)
+    config = SimulateConfig(
+        tasks=tasks_of(options.tasks),
+        episodes=options.episodes,
+        seed=options.seed,
+        execute_steps=options.execute_steps,
+        inference_s=options.inference_s,
+        time_limit=options.time_limit,
+    )
+    policy = _load(options.checkpoint or _shipped(), options.device, _settings(options.decoding))
+    episodes: list[Episode] = []
+    with ProgressBar(console=console) as bar:
+        task = bar.add_task("simulating", total=config.episodes)
+        for episode in SimulatedEpisodes(policy, config).run():
+            episodes.append(episode)
+            successes = sum(e.outcome == "success" for e in episodes)
+            bar.update(task, completed=len(episodes), description=f"{successes} of {len(episodes)} succeed")
+    summary = summarise(episodes) | {"seed": config.seed}
+    console.print(_summary_table(summary))
+    _write_json(options.json, summary)
+    return 0
+
+
+def _summary_table(summary: dict[str, object]) -> Table:
+    table = Table(title=f"{summary['success_rate']:.1%} of {summary['episodes']} episodes, NFE {summary['nfe']:.1f}, "
+                  f"decode p50 {summary['decode_ms_p50']:.0f} ms")
+    for heading in ("task", "successes", "episodes"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for part in ("by_family", "by_task"):
+        for name, row in summary[part].items():  # type: ignore[attr-defined]
+            table.add_row(name, str(row["successes"]), str(row["episodes"]), end_section=False)
+        table.add_section()
+    return table
+
+
+def _settings(words: Sequence[str]) -> dict[str, object]:
+    """`name=value` words to a dictionary, values read as JSON where they are, else as text."""
+    settings: dict[str, object] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigurationError(f"A decoder setting is name=value, got {word!r}.")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
+
+
+def _load(checkpoint: Path, device: str, decoding: dict[str, object]):  # type: ignore[no-untyped-def]
+    from dvla_ros.policies.load import load_policy
+
+    return load_policy(checkpoint, device, decoding)
+
+
+def _shipped() -> Path:
+    from dvla_ros.nodes.share import share_path
+
+    return share_path(SHIPPED_CHECKPOINT)
+
+
+def _write_json(path: Path | None, values: object) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=1) + "\n")
+        console.print(f"Wrote {path}.")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+    "demo": ("drive the simulated WidowX with the shipped policy and film it", _demo),
+    "bringup": ("start a robot's nodes, as the launch file does", _bringup),
+    "collect": ("make demonstrations in simulation", _collect),
+    "train": ("train the small policy on demonstrations", _train),
+    "simulate": ("measure a policy's success in simulation, without ROS", _simulate),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

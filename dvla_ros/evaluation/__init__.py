@@ -1,0 +1,1 @@
+"""Measuring policies: simulated episodes, metrics, reports. Imports no rclpy."""

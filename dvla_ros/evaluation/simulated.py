@@ -1,0 +1,187 @@
+"""Success of a policy in simulation without ROS: the same policy, chunk controller and scene as the nodes run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvla_ros.control.bridge import bridge_state
+from dvla_ros.control.chunk import ActionChunk
+from dvla_ros.control.controller import ChunkController, ControllerConfig
+from dvla_ros.control.kinematics import WidowXKinematics
+from dvla_ros.control.observation import Observation
+from dvla_ros.control.widowx import finger_from_gripper
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.statistics import percentile, wilson_interval
+from dvla_ros.policies.base import Policy, Prediction
+from dvla_ros.simulation.cameras import CameraRig
+from dvla_ros.simulation.scene import CAMERAS, COLOURS
+from dvla_ros.simulation.simulation import Simulation
+from dvla_ros.simulation.tasks import FAMILIES, TASKS
+
+_WIDTH, _HEIGHT = 640, 480
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """What to measure.
+
+    Attributes:
+        tasks: Task names, run in turn.
+        episodes: Number of episodes, spread evenly over the tasks.
+        seed: First scene seed; keep it below 1 000 000, where the training scenes begin.
+        control_hz: Command rate.
+        time_limit: Seconds of simulated time per episode.
+        execute_steps: Actions to execute per chunk; 0 takes the policy's own number.
+        inference_s: Simulated time that passes while the policy thinks, the arm holding.
+    """
+
+    tasks: tuple[str, ...] = tuple(TASKS)
+    episodes: int = 36
+    seed: int = 0
+    control_hz: float = 50.0
+    time_limit: float = 20.0
+    execute_steps: int = 0
+    inference_s: float = 0.12
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.tasks if name not in TASKS] or not self.tasks:
+            raise ConfigurationError(f"Unknown tasks {unknown}; known are {', '.join(TASKS)}.")
+        if self.episodes < 1 or self.seed < 0 or min(self.control_hz, self.time_limit) <= 0 or self.inference_s < 0:
+            raise ConfigurationError(f"episodes, control_hz and time_limit must be positive, seed 0 or more: {self}.")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one episode went.
+
+    Attributes:
+        task: Task name.
+        seed: Scene seed.
+        outcome: `success`, `wrong_object` or `timeout`.
+        detail: The colour that was moved by mistake.
+        seconds: Simulated time until the outcome.
+        nfe: Network evaluations per chunk.
+        decode_ms: Wall time of each prediction.
+        rejected: Chunks that the safety gate refused.
+    """
+
+    task: str
+    seed: int
+    outcome: str
+    detail: str
+    seconds: float
+    nfe: tuple[int, ...]
+    decode_ms: tuple[float, ...]
+    rejected: int
+
+
+class SimulatedEpisodes:
+    """Runs episodes; create and use in one thread (OpenGL)."""
+
+    def __init__(self, policy: Policy, config: SimulateConfig) -> None:
+        self._policy, self._config = policy, config
+        self._simulation = Simulation()
+        self._rig = CameraRig(self._simulation.model, _WIDTH, _HEIGHT)
+        self._steps = config.execute_steps or policy.spec.execute_steps
+        if not 1 <= self._steps <= policy.spec.horizon:
+            raise ConfigurationError(f"execute_steps must be 1..{policy.spec.horizon}, got {self._steps}.")
+
+    def run(self) -> Iterator[Episode]:
+        """Each task in turn, each round of tasks with the next scene seed."""
+        for index in range(self._config.episodes):
+            rounds, position = divmod(index, len(self._config.tasks))
+            yield self.episode(self._config.tasks[position], self._config.seed + rounds)
+
+    def episode(self, task: str, seed: int) -> Episode:
+        """One episode from reset to outcome or time limit."""
+        simulation = self._simulation
+        simulation.reset(task, seed)
+        self._policy.reset()
+        controller = ChunkController(ControllerConfig(), WidowXKinematics())
+        predictions: list[Prediction] = []
+        while simulation.judge().outcome == "running" and simulation.time < self._config.time_limit:
+            prediction = self._policy.predict(self._observe(), seed=seed * 1000 + len(predictions))
+            predictions.append(prediction)
+            self._control(controller, self._config.inference_s)
+            controller.accept(self._chunk(prediction, len(predictions)), simulation.time)
+            self._control(controller, self._steps * self._policy.spec.dt)
+        judgement = simulation.judge()
+        return Episode(
+            task=task,
+            seed=seed,
+            outcome="timeout" if judgement.outcome == "running" else judgement.outcome,
+            detail=judgement.detail,
+            seconds=simulation.time,
+            nfe=tuple(p.nfe for p in predictions),
+            decode_ms=tuple(1e3 * p.timings.total_s for p in predictions),
+            rejected=sum(controller.statistics.rejected.values()),
+        )
+
+    def _observe(self) -> Observation:
+        simulation = self._simulation
+        qpos, mocap = simulation.qpos(), simulation.mocap()
+        images = {name: self._rig.render(qpos, name, mocap) for name in CAMERAS}
+        state = bridge_state(simulation.arm, simulation.finger)
+        return Observation(simulation.time, images, state, simulation.task.instruction)
+
+    def _chunk(self, prediction: Prediction, sequence: int) -> ActionChunk:
+        spec = self._policy.spec
+        return ActionChunk(
+            stamp=self._simulation.time,
+            dt=spec.dt,
+            actions=prediction.actions,
+            mode=spec.mode,
+            names=spec.action_names,
+            sequence=sequence,
+            execute_steps=self._steps,
+            confidence=prediction.confidence,
+        )
+
+    def _control(self, controller: ChunkController, seconds: float) -> None:
+        """Let the controller command the arm for a while."""
+        simulation, period = self._simulation, 1.0 / self._config.control_hz
+        end = simulation.time + seconds
+        while simulation.time < end - 1e-6 and simulation.judge().outcome == "running":
+            command = controller.update(simulation.time, simulation.arm, simulation.finger)
+            if command is not None:
+                simulation.set_targets(command.arm, finger_from_gripper(command.gripper))
+            simulation.step(period)
+
+
+def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
+    """The figures of `dvla simulate --json`; the first five keys are fixed."""
+    successes = sum(e.outcome == "success" for e in episodes)
+    families = {f: [e for e in episodes if TASKS[e.task].family == f] for f in FAMILIES}
+    return {
+        "success_rate": successes / len(episodes),
+        "episodes": len(episodes),
+        "by_task": {
+            name: _rate([e for e in episodes if e.task == name]) for name in TASKS if any(e.task == name for e in episodes)
+        },
+        "nfe": float(np.mean([n for e in episodes for n in e.nfe])),
+        "decode_ms_p50": percentile([ms for e in episodes for ms in e.decode_ms], 50),
+        "decode_ms_p95": percentile([ms for e in episodes for ms in e.decode_ms], 95),
+        "wilson_95": wilson_interval(successes, len(episodes)),
+        "by_family": {family: _rate(group) for family, group in families.items() if group},
+        "pick_confusion": pick_confusion(episodes),
+        "seconds_p50": percentile([e.seconds for e in episodes if e.outcome == "success"], 50),
+        "chunks_rejected": sum(e.rejected for e in episodes),
+        "failures": [[e.task, e.seed, e.outcome, e.detail] for e in episodes if e.outcome != "success"],
+    }
+
+
+def _rate(episodes: Sequence[Episode]) -> dict[str, float | int]:
+    successes = sum(e.outcome == "success" for e in episodes)
+    return {"episodes": len(episodes), "successes": successes, "success_rate": successes / len(episodes)}
+
+
+def pick_confusion(episodes: Sequence[Episode]) -> dict[str, dict[str, int]]:
+    """Colour asked for (rows) against colour lifted, or `none` (columns), over the pick tasks."""
+    table = {asked: dict.fromkeys((*COLOURS, "none"), 0) for asked in COLOURS}
+    for episode in episodes:
+        task = TASKS[episode.task]
+        if task.family == "pick":
+            lifted = {"success": task.target, "wrong_object": episode.detail}.get(episode.outcome, "none")
+            table[task.target][lifted] += 1
+    return table

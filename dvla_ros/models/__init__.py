@@ -1,0 +1,1 @@
+"""Networks: vision stems, text encoder, attention blocks, heads."""

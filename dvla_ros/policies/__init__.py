@@ -1,0 +1,1 @@
+"""The published systems behind one interface: processor, model, action codec and denoiser."""

@@ -1,0 +1,125 @@
+"""The one interface behind which every system runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from dvla_ros.control.chunk import ControlMode
+from dvla_ros.control.observation import Observation
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """What a policy needs to see and what it produces; read from its checkpoint.
+
+    Attributes:
+        system: Name of the published system, e.g. `dd_vla`.
+        cameras: Camera names it must be given, in order.
+        state_dim: Length of the state vector.
+        action_names: D column names, e.g. `("dx", ..., "gripper")`.
+        mode: What a row means.
+        horizon: Rows of a chunk, H.
+        execute_steps: Rows to execute before asking again.
+        dt: Seconds between rows.
+    """
+
+    system: str
+    cameras: tuple[str, ...]
+    state_dim: int
+    action_names: tuple[str, ...]
+    mode: ControlMode
+    horizon: int
+    execute_steps: int
+    dt: float
+
+
+@dataclass(frozen=True)
+class DenoisingStep:
+    """One denoising step of one chunk, row-major over `[H, D]`.
+
+    Attributes:
+        tokens: int32 `[L]`, the canvas after the step; still masked positions hold `mask_token`.
+        confidence: float32 `[L]`, probability of the token proposed at each position.
+        committed: bool `[L]`, positions that received their token in this step.
+        remasked: bool `[L]`, positions that lost their token in this step.
+        frozen: bool `[L]`, positions fixed by the caller.
+    """
+
+    tokens: np.ndarray
+    confidence: np.ndarray
+    committed: np.ndarray
+    remasked: np.ndarray
+    frozen: np.ndarray
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent in each part of one prediction."""
+
+    preprocess_s: float
+    prefill_s: float
+    denoise_s: float
+    decode_s: float
+
+    @property
+    def total_s(self) -> float:
+        """Sum of the parts in seconds."""
+        return self.preprocess_s + self.prefill_s + self.denoise_s + self.decode_s
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a policy answers.
+
+    Attributes:
+        actions: float32 `[H, D]` in physical units.
+        tokens: int32 `[H, D]`.
+        confidence: float32 `[H, D]`, probability of each committed token.
+        trace: One entry per denoising step.
+        mask_token: Token id that means "still masked" in the trace.
+        nfe: Network function evaluations.
+        timings: Where the time went.
+        extras: System-specific outputs (imagined images, reasoning text).
+    """
+
+    actions: np.ndarray
+    tokens: np.ndarray
+    confidence: np.ndarray
+    trace: tuple[DenoisingStep, ...]
+    mask_token: int
+    nfe: int
+    timings: Timings
+    extras: Mapping[str, object] = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """A policy maps one observation to one chunk of actions."""
+
+    spec: PolicySpec
+
+    def predict(
+        self,
+        observation: Observation,
+        *,
+        frozen_actions: np.ndarray | None = None,
+        seed: int | None = None,
+        deadline_s: float | None = None,
+    ) -> Prediction:
+        """Infer a chunk.
+
+        Args:
+            observation: Must hold every camera of `spec.cameras` and a state of `spec.state_dim` numbers.
+            frozen_actions: float32 `[d, D]`, leading rows that will be executed whatever is inferred.
+            seed: Makes the answer reproducible; None draws a fresh one.
+            deadline_s: Stop denoising after this many seconds, with a complete chunk all the same.
+
+        Raises:
+            ObservationError: A camera is missing, or the state or instruction is not usable.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget everything about the episode so far."""
+        ...

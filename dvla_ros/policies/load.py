@@ -1,0 +1,33 @@
+"""From a checkpoint folder to a policy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from dvla_ros.errors import CheckpointError, ConfigurationError
+from dvla_ros.policies.base import Policy
+from dvla_ros.policies.checkpoint import read_config
+from dvla_ros.policies.dd_vla import DiscreteDiffusionVla
+
+SYSTEMS = {"dd_vla": DiscreteDiffusionVla}
+
+
+def load_policy(checkpoint: Path, device: str = "cpu", decoding: Mapping[str, object] | None = None) -> Policy:
+    """Load any policy of this package.
+
+    Args:
+        checkpoint: Folder with `config.json`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        decoding: Decoder settings that replace the checkpoint's, by name.
+
+    Raises:
+        CheckpointError: The folder is not a usable checkpoint.
+        ConfigurationError: The device does not exist, or a decoder setting is unknown or out of range.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigurationError(f"device={device} was asked for, but PyTorch sees no CUDA GPU; use device=cpu.")
+    system = read_config(checkpoint).system
+    if system not in SYSTEMS:
+        raise CheckpointError(f"{checkpoint} is for the system {system!r}; this version runs {', '.join(SYSTEMS)}.")
+    return SYSTEMS[system].from_checkpoint(checkpoint, device, decoding)

@@ -1,0 +1,1 @@
+"""Objectives, datasets and the training loop. Imports no rclpy."""

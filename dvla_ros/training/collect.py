@@ -1,0 +1,191 @@
+"""Make demonstrations in simulation: the expert labels, the expert or a policy drives, with disturbances."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dvla_ros.control.observation import Observation
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.policies.base import Policy
+from dvla_ros.simulation.cameras import CameraRig
+from dvla_ros.simulation.expert import Expert, draw_style, yaw_of
+from dvla_ros.simulation.scene import CAMERAS
+from dvla_ros.simulation.simulation import Simulation
+from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task
+from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
+from dvla_ros.training.demonstrations import HORIZON, Frame, Manifest, write_shard
+
+IMAGE_SIZE = (128, 96)
+"""Width and height of stored images."""
+_SUPERSAMPLE = 3
+_MAX_STEPS = 50
+_STEPS_AFTER_SUCCESS = 3
+_FIRST_TRAINING_SEED = 1_000_000
+"""Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """How many demonstrations and how rough.
+
+    Attributes:
+        out: Folder to write shards into.
+        episodes: Number of episodes.
+        seed: First episode's number; episode i uses scene seed `1_000_000 + seed + i`.
+        noise_m: Largest standard deviation (m) of the noise per action; each episode draws its own below it, often 0.
+        kick_probability: Per action, of a shove of up to 5 cm.
+        slip_probability: Per action, of a gripper command that is the wrong way round.
+        weights: Share of each task family, in the order pick, put, stack, push.
+        episodes_per_shard: Size of one shard.
+    """
+
+    out: Path
+    episodes: int = 100
+    seed: int = 0
+    noise_m: float = 0.006
+    kick_probability: float = 0.05
+    slip_probability: float = 0.01
+    weights: tuple[float, float, float, float] = (0.25, 0.25, 0.30, 0.20)
+    episodes_per_shard: int = 50
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.seed < 0:
+            raise ConfigurationError(
+                f"episodes must be 1 or more and seed 0 or more, got {self.episodes}, {self.seed}."
+            )
+        if len(self.weights) != len(FAMILIES) or min(self.weights) < 0 or sum(self.weights) <= 0:
+            raise ConfigurationError(f"weights needs {len(FAMILIES)} shares >= 0 for {FAMILIES}, got {self.weights}.")
+
+
+class Collector:
+    """Runs episodes and yields labelled frames; create and use in one thread (OpenGL)."""
+
+    def __init__(self, config: CollectConfig, policy: Policy | None = None) -> None:
+        self._config, self._policy = config, policy
+        self._simulation = Simulation()
+        self._arm = BridgeArm(self._simulation)
+        width, height = IMAGE_SIZE
+        self._rig = CameraRig(self._simulation.model, width * _SUPERSAMPLE, height * _SUPERSAMPLE)
+        self._names = list(TASKS)
+
+    def manifest(self) -> Manifest:
+        """What the frames of this collector mean."""
+        source = self._policy.spec.system if self._policy else "expert"
+        sentences = tuple(task.instruction for task in TASKS.values())
+        return Manifest(CAMERAS, sentences, tuple(TASKS), ACTION_DT, self._config.seed, source)
+
+    def episode(self, number: int) -> tuple[list[Frame], bool]:
+        """One episode's frames and whether it ended in success."""
+        rng = np.random.default_rng([number, 7])
+        task = self._draw_task(rng)
+        self._simulation.reset(task.name, _FIRST_TRAINING_SEED + number)
+        self._arm.restart()
+        expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+        noise = max(0.0, rng.uniform(-0.4, 1.0)) * self._config.noise_m
+        frames: list[Frame] = []
+        remaining = _STEPS_AFTER_SUCCESS
+        plan: Iterator[np.ndarray] = iter(())
+        for _ in range(_MAX_STEPS):
+            self._wait(rng)
+            if self._policy is not None and rng.random() < 0.3:
+                # A policy may have left the way of the style drawn at first: label in a style that fits where it is.
+                expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+            frame = self._frame(task, expert, number)
+            frames.append(frame)
+            action = next(plan, None)
+            if action is None:
+                plan = iter(self._drive(task, frame, rng))
+                action = next(plan)
+            self._arm.apply(self._disturbed(action, noise, rng))
+            remaining -= self._simulation.judge().outcome != "running"
+            if remaining < 0:
+                break
+        return frames, self._simulation.judge().outcome == "success"
+
+    def _draw_task(self, rng: np.random.Generator) -> Task:
+        weights = np.array(self._config.weights) / sum(self._config.weights)
+        family = FAMILIES[rng.choice(len(FAMILIES), p=weights)]
+        return TASKS[str(rng.choice([name for name in self._names if TASKS[name].family == family]))]
+
+    def _wait(self, rng: np.random.Generator) -> None:
+        """Inference takes time on a real robot: half of the observations come from an arm that has come to rest."""
+        if rng.random() < 0.5:
+            self._simulation.step(float(rng.uniform(0.004, 0.3)))
+
+    def _drive(self, task: Task, frame: Frame, rng: np.random.Generator) -> list[np.ndarray]:
+        """The actions to execute next: the expert's own, one at a time, or some of a policy's chunk."""
+        if self._policy is None:
+            return [frame.actions[0]]
+        images = dict(zip(CAMERAS, frame.images, strict=True))
+        observation = Observation(self._simulation.time, images, frame.state.astype(float), task.instruction)
+        chunk = self._policy.predict(observation, seed=int(rng.integers(2**31))).actions
+        return list(chunk[: rng.integers(1, self._policy.spec.execute_steps + 1)])
+
+    def _disturbed(self, action: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+        action = action.astype(float).copy()
+        action[:3] += rng.normal(0.0, noise, 3)
+        action[5] += rng.normal(0.0, 5.0 * noise)
+        if rng.random() < self._config.kick_probability:
+            action[:3] = rng.uniform(-0.05, 0.05, 3) * [1.0, 1.0, 0.6]
+            action[5] = rng.uniform(-0.25, 0.25)
+        if rng.random() < self._config.slip_probability:
+            action[6] = 1.0 - action[6]
+        return action
+
+    def _frame(self, task: Task, expert: Expert, number: int) -> Frame:
+        qpos, mocap = self._simulation.qpos(), self._simulation.mocap()
+        images = np.stack(
+            [cv2.resize(self._rig.render(qpos, c, mocap), IMAGE_SIZE, interpolation=cv2.INTER_AREA) for c in CAMERAS]
+        )
+        points = self._points(task)
+        size = np.array([self._rig.width, self._rig.height])
+        pixels = np.stack([np.nan_to_num(self._rig.project(qpos, c, points) / size, nan=-1.0) for c in CAMERAS])
+        state = self._arm.state
+        return Frame(
+            images, state, self._label(expert), self._names.index(task.name), np.clip(pixels, -1, 2), points, number
+        )
+
+    def _points(self, task: Task) -> np.ndarray:
+        scene = self._simulation.scene_state()
+        target = scene.cubes[task.target]
+        place = (
+            scene.plate
+            if isinstance(task, PutOnPlate)
+            else scene.cubes[task.base]
+            if isinstance(task, Stack)
+            else target
+        )
+        return np.stack([target, place])
+
+    def _label(self, expert: Expert) -> np.ndarray:
+        """The expert's next H actions without disturbances, found by simulating ahead and coming back."""
+        snapshot = self._arm.save()
+        actions = np.empty((HORIZON, 7))
+        for row in actions:
+            command = expert.act(
+                self._simulation.scene_state(), self._arm.pose, self._arm.gripper, self._simulation.finger
+            )
+            row[:] = self._arm.action_towards(command.pose, command.gripper)
+            self._arm.apply(row)
+        self._arm.restore(snapshot)
+        return actions
+
+
+def collect(config: CollectConfig, policy: Policy | None = None) -> Iterator[tuple[int, int, int]]:
+    """Write all shards; yields (episodes done, frames so far, successes so far) after each episode."""
+    collector = Collector(config, policy)
+    manifest = collector.manifest()
+    pending: list[Frame] = []
+    total = successes = 0
+    for index in range(config.episodes):
+        frames, success = collector.episode(config.seed + index)
+        pending += frames
+        total, successes = total + len(frames), successes + success
+        last = index + 1 == config.episodes
+        if last or (index + 1) % config.episodes_per_shard == 0:
+            write_shard(config.out / f"shard-{config.seed + index:07d}", manifest, pending)
+            pending = []
+        yield index + 1, total, successes
