@@ -88,7 +88,9 @@ def _collect(words: Sequence[str]) -> int:
         task = bar.add_task("collecting", total=config.episodes)
         for result in collect(config, policy):
             bar.update(task, completed=result[0], description=f"{result[1]} frames, {result[2]} of {result[0]} succeed")
-    _write_json(options.json, dict(zip(("episodes", "frames", "successes"), result, strict=True)) | {"seed": config.seed})
+    _write_json(
+        options.json, dict(zip(("episodes", "frames", "successes"), result, strict=True)) | {"seed": config.seed}
+    )
     return 0
 
 
@@ -180,8 +182,10 @@ def _simulate(words: Sequence[str]) -> int:
 
 
 def _summary_table(summary: dict[str, object]) -> Table:
-    table = Table(title=f"{summary['success_rate']:.1%} of {summary['episodes']} episodes, NFE {summary['nfe']:.1f}, "
-                  f"decode p50 {summary['decode_ms_p50']:.0f} ms")
+    table = Table(
+        title=f"{summary['success_rate']:.1%} of {summary['episodes']} episodes, NFE {summary['nfe']:.1f}, "
+        f"decode p50 {summary['decode_ms_p50']:.0f} ms"
+    )
     for heading in ("task", "successes", "episodes"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for part in ("by_family", "by_task"):

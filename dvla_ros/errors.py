@@ -31,3 +31,7 @@ class KinematicsError(DvlaError):
 
 class SimulationError(DvlaError):
     """The simulated robot cannot be built, or was asked for something it does not have."""
+
+
+class NodeError(DvlaError):
+    """A ROS node ended, does not answer, or refuses what it was asked for."""

@@ -33,6 +33,7 @@ class SimulateConfig:
         control_hz: Command rate.
         time_limit: Seconds of simulated time per episode.
         execute_steps: Actions to execute per chunk; 0 takes the policy's own number.
+        settle_s: Rest of the arm before each observation, as `policy_node` keeps it.
         inference_s: Simulated time that passes while the policy thinks, the arm holding.
     """
 
@@ -42,12 +43,18 @@ class SimulateConfig:
     control_hz: float = 50.0
     time_limit: float = 20.0
     execute_steps: int = 0
+    settle_s: float = 0.12
     inference_s: float = 0.12
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.tasks if name not in TASKS] or not self.tasks:
             raise ConfigurationError(f"Unknown tasks {unknown}; known are {', '.join(TASKS)}.")
-        if self.episodes < 1 or self.seed < 0 or min(self.control_hz, self.time_limit) <= 0 or self.inference_s < 0:
+        if (
+            self.episodes < 1
+            or self.seed < 0
+            or min(self.control_hz, self.time_limit) <= 0
+            or min(self.settle_s, self.inference_s) < 0
+        ):
             raise ConfigurationError(f"episodes, control_hz and time_limit must be positive, seed 0 or more: {self}.")
 
 
@@ -105,7 +112,7 @@ class SimulatedEpisodes:
             predictions.append(prediction)
             self._control(controller, self._config.inference_s)
             controller.accept(self._chunk(prediction, len(predictions)), simulation.time)
-            self._control(controller, self._steps * self._policy.spec.dt)
+            self._control(controller, self._steps * self._policy.spec.dt + self._config.settle_s)
         judgement = simulation.judge()
         return Episode(
             task=task,
@@ -157,7 +164,9 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
         "success_rate": successes / len(episodes),
         "episodes": len(episodes),
         "by_task": {
-            name: _rate([e for e in episodes if e.task == name]) for name in TASKS if any(e.task == name for e in episodes)
+            name: _rate([e for e in episodes if e.task == name])
+            for name in TASKS
+            if any(e.task == name for e in episodes)
         },
         "nfe": float(np.mean([n for e in episodes for n in e.nfe])),
         "decode_ms_p50": percentile([ms for e in episodes for ms in e.decode_ms], 50),

@@ -1,5 +1,10 @@
-"""The small vision-language-action network: instructed keypoints, one trunk, a head over action tokens."""
+"""The small vision-language-action network: instructed keypoints, one trunk, a head over action tokens.
 
+Keypoints of the sentence's object and goal are triangulated to points in space, and the way from the gripper to each is
+given to the trunk as a token: a small network need not learn to subtract.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +14,10 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.text import WIDTH as TEXT_WIDTH
 from dvla_ros.models.trunk import PrefixCache, Trunk
 from dvla_ros.models.vision import FREQUENCIES, STRIDE, InstructedKeypoints, Stem, waves
+
+
+POINTS = 2
+"""What a sentence speaks of: an object, and the place it is to go to."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,8 @@ class SmallVlaConfig:
     horizon: int = 8
     action_dim: int = 7
     vocabulary: int = 256
-    width: int = 160
-    heads: int = 5
+    width: int = 128
+    heads: int = 4
     layers: int = 4
     keypoints: int = 8
 
@@ -63,7 +72,7 @@ class Prefix:
         cache: Keys and values for the canvas.
         positions: (u, v) `[B, C, K, 2]` of each camera's keypoints in 0..1.
         log_places: Log probabilities `[B, C, K, hw]` over the feature grid.
-        points: `[B, 2, 3]` target and place in the base frame, m (auxiliary).
+        points: `[B, 2, 3]` where the sentence's object is and where it is to go, in the state's normalised x, y, z.
     """
 
     cache: PrefixCache
@@ -88,9 +97,12 @@ class SmallVla(nn.Module):
             InstructedKeypoints(width, config.keypoints, config.image_height, config.image_width)
             for _ in range(config.cameras)
         )
-        prefix_length = config.text_tokens + 1 + config.cameras * config.keypoints
+        prefix_length = config.text_tokens + 1 + config.cameras * config.keypoints + POINTS
         self.prefix_position = nn.Parameter(torch.randn(prefix_length, width) * 0.02)
-        self.locate = nn.Linear(width, 6)
+        self.locate = nn.Sequential(
+            nn.Linear((1 + POINTS * config.cameras) * width, 2 * width), nn.GELU(), nn.Linear(2 * width, POINTS * 3)
+        )
+        self.reach = nn.Sequential(nn.Linear(3 * (1 + 2 * FREQUENCIES), width), nn.GELU(), nn.Linear(width, width))
         self.token = nn.Embedding(config.vocabulary + 1, width)
         self.step = nn.Parameter(torch.randn(config.horizon, 1, width) * 0.1)
         self.dim = nn.Parameter(torch.randn(1, config.action_dim, width) * 0.3)
@@ -122,10 +134,17 @@ class SmallVla(nn.Module):
         body = self.state(torch.cat([state, waves(state)], dim=-1))
         answers = [ask(features[:, i], words, body) for i, ask in enumerate(self.keypoints)]
         tokens, positions, log_places = zip(*answers, strict=True)
-        prefix = torch.cat([body.unsqueeze(1), *tokens, words], dim=1) + self.prefix_position
-        cache, outputs = self.trunk.prefill(prefix)
-        points = self.locate(outputs[:, 0]).unflatten(-1, (2, 3))
+        points = self._locate(body, tokens)
+        away = points - state[:, None, :3]
+        reach = self.reach(torch.cat([away, waves(away)], dim=-1))
+        prefix = torch.cat([body.unsqueeze(1), *tokens, words, reach], dim=1) + self.prefix_position
+        cache = self.trunk.prefill(prefix)
         return Prefix(cache, torch.stack(positions, 1), torch.stack(log_places, 1), points)
+
+    def _locate(self, body: Tensor, tokens: Sequence[Tensor]) -> Tensor:
+        """Triangulate the two supervised keypoints of all cameras: `[B, 2, 3]`."""
+        seen = torch.cat([body, *(t[:, :POINTS].flatten(1) for t in tokens)], dim=-1)
+        return self.locate(seen).unflatten(-1, (POINTS, 3))
 
     def logits(self, cache: PrefixCache, tokens: Tensor) -> Tensor:
         """Logits `[B, L, V]` over action tokens for canvases int64 `[B, L]`, L = H * D row-major."""

@@ -5,6 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -36,14 +37,17 @@ class SentenceEncoder:
 
     def __init__(self, max_tokens: int) -> None:
         # transformers takes seconds to import; only who encodes text pays for it.
-        from transformers import BertModel
+        from transformers import BertConfig, BertModel
 
         folder = model_folder()
         self._max_tokens = max_tokens
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
-        self._model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
+        self._model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False).eval()
+        # Only the token embeddings are of use: the pooling layer that the file also holds stays out.
+        weights = load_file(folder / "model.safetensors")
+        self._model.load_state_dict({name: weights[name] for name in self._model.state_dict()})
         self._cached = lru_cache(maxsize=64)(self._encode)
 
     def encode(self, sentence: str) -> Tensor:

@@ -59,14 +59,14 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def prefill(self, prefix: Tensor) -> tuple[PrefixCache, Tensor]:
-        """Run the prefix `[B, P, width]`; returns its cache and its outputs `[B, P, width]`."""
+    def prefill(self, prefix: Tensor) -> PrefixCache:
+        """Run the prefix `[B, P, width]` and keep its keys and values."""
         keys, values = [], []
         for block in self.blocks:
             prefix, k, v = block(prefix)
             keys.append(k)
             values.append(v)
-        return PrefixCache(tuple(keys), tuple(values)), self.norm(prefix)
+        return PrefixCache(tuple(keys), tuple(values))
 
     def decode(self, canvas: Tensor, cache: PrefixCache) -> Tensor:
         """Run canvas tokens `[B, L, width]` against a prefix; returns `[B, L, width]`."""

@@ -101,6 +101,8 @@ def read_config(folder: Path) -> CheckpointConfig:
 
 
 def _config_from_json(values: dict[str, Any]) -> CheckpointConfig:
+    if not isinstance(values, dict):
+        raise CheckpointError(f"a JSON object with the keys of a checkpoint is needed, got {values!r}.")
     known = {field.name for field in fields(CheckpointConfig)}
     if unknown := sorted(set(values) - known):
         raise CheckpointError(f"unknown keys {unknown}; known are {sorted(known)}.")
@@ -138,10 +140,18 @@ def read_weights(folder: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def read_statistics(folder: Path) -> DatasetStatistics:
-    """Read the normalisation statistics.
+def read_statistics(folder: Path, spec: PolicySpec) -> DatasetStatistics:
+    """Read the normalisation statistics of the actions and states that `spec` names.
 
     Raises:
-        CheckpointError: They are missing or incomplete.
+        CheckpointError: They are missing, incomplete or for another number of columns.
     """
-    return DatasetStatistics.load(folder / STATISTICS)
+    statistics = DatasetStatistics.load(folder / STATISTICS)
+    found = len(statistics.action.mean), len(statistics.proprio.mean)
+    expected = len(spec.action_names), spec.state_dim
+    if found != expected:
+        raise CheckpointError(
+            f"{folder / STATISTICS} is for {found[0]} action and {found[1]} state columns, {CONFIG} for {expected[0]} "
+            f"and {expected[1]}; take both from the same training run."
+        )
+    return statistics

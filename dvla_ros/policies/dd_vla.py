@@ -70,7 +70,7 @@ class DiscreteDiffusionVla:
         except TypeError:
             known = ", ".join(MaskedConfig.__dataclass_fields__)
             raise ConfigurationError(f"Unknown decoder settings in {overrides}; known are {known}.") from None
-        return cls(config, model, read_statistics(folder), decoding, device)
+        return cls(config, model, read_statistics(folder, config.spec), decoding, device)
 
     def reset(self) -> None:
         """Nothing is remembered between chunks."""

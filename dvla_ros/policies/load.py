@@ -1,5 +1,6 @@
 """From a checkpoint folder to a policy."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,9 +26,19 @@ def load_policy(checkpoint: Path, device: str = "cpu", decoding: Mapping[str, ob
         CheckpointError: The folder is not a usable checkpoint.
         ConfigurationError: The device does not exist, or a decoder setting is unknown or out of range.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigurationError(f"device={device} was asked for, but PyTorch sees no CUDA GPU; use device=cpu.")
+    _require_device(device)
     system = read_config(checkpoint).system
     if system not in SYSTEMS:
         raise CheckpointError(f"{checkpoint} is for the system {system!r}; this version runs {', '.join(SYSTEMS)}.")
     return SYSTEMS[system].from_checkpoint(checkpoint, device, decoding)
+
+
+def _require_device(device: str) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise ConfigurationError(f"There is no device {device!r}; use device=cpu, device=cuda or device=cuda:0.")
+    if device == "cpu":
+        return
+    if not torch.cuda.is_available():
+        raise ConfigurationError(f"device={device} was asked for, but PyTorch sees no CUDA GPU; use device=cpu.")
+    if (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(f"device={device} was asked for, but PyTorch sees {torch.cuda.device_count()} GPU(s).")

@@ -1,13 +1,7 @@
 """Offscreen rendering of the scene's cameras."""
 
-import os
-
-import numpy as np
-
-# MuJoCo chooses its OpenGL backend at import; without a display, EGL renders in software or on a GPU.
-os.environ.setdefault("MUJOCO_GL", "egl")
-
 import mujoco
+import numpy as np
 
 from dvla_ros.errors import SimulationError
 from dvla_ros.simulation.scene import CAMERAS

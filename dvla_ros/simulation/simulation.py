@@ -120,7 +120,8 @@ class Simulation:
         for _ in range(max(1, round(seconds / TIMESTEP))):
             self._slew()
             mujoco.mj_step(self.model, self.data)
-        self._judge()
+        if self._latched is None:
+            self._judge()
 
     def slew_state(self) -> tuple[np.ndarray, float, np.ndarray, float]:
         """Targets and slewed targets, to be given back to `restore_slew`."""
@@ -161,6 +162,7 @@ class Simulation:
         positions[6] = _GRIPPER_RAD_PER_M * (self.finger - FINGER_CLOSED) - 1.25
         velocities[:6] = self.data.qvel[self._arm_dof]
         velocities[7:] = self.data.qvel[self._finger_dof]
+        velocities[6] = _GRIPPER_RAD_PER_M * velocities[7]
         efforts[:6] = self.data.qfrc_actuator[self._arm_dof]
         efforts[7:] = self.data.qfrc_actuator[self._finger_dof]
         return JointState(JOINT_STATE_ORDER, positions, velocities, efforts)
@@ -197,10 +199,9 @@ class Simulation:
         return pairs
 
     def _judge(self) -> None:
-        if self._latched is None:
-            judgement = self.task.judge(self._initial, self.scene_state())
-            if judgement.outcome != "running":
-                self._latched = judgement
+        judgement = self.task.judge(self._initial, self.scene_state())
+        if judgement.outcome != "running":
+            self._latched = judgement
 
     def judge(self) -> Judgement:
         """Outcome of the episode so far; success or a wrong object stays until the next reset."""

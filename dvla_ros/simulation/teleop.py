@@ -1,6 +1,6 @@
 """Drive the simulated arm with Bridge actions, one every 0.2 s, in simulated time."""
 
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 
 import mujoco
@@ -11,6 +11,7 @@ from dvla_ros.control.kinematics import WidowXKinematics
 from dvla_ros.control.widowx import finger_from_gripper
 from dvla_ros.errors import KinematicsError
 from dvla_ros.simulation.simulation import Simulation
+from dvla_ros.simulation.tasks import Judgement
 
 ACTION_DT = 0.2
 """Seconds per action: Bridge data are recorded at 5 Hz."""
@@ -19,14 +20,14 @@ _TICK = 0.02
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything needed to come back to an instant: physics, slewed targets, commanded pose."""
+    """Everything needed to come back to an instant: physics with its contacts, slewed targets, commanded pose."""
 
-    physics: np.ndarray
+    physics: mujoco.MjData
     slew: tuple[np.ndarray, float, np.ndarray, float]
     pose: np.ndarray
     gripper: float
     joints: np.ndarray
-    latched: object
+    judgement: Judgement
 
 
 class BridgeArm:
@@ -35,7 +36,6 @@ class BridgeArm:
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
         self._kinematics = WidowXKinematics()
-        self._state_size = mujoco.mj_stateSize(simulation.model, mujoco.mjtState.mjSTATE_INTEGRATION)
         self.restart()
 
     def restart(self) -> None:
@@ -72,16 +72,18 @@ class BridgeArm:
     def save(self) -> Snapshot:
         """Remember this instant."""
         sim = self.simulation
-        physics = np.empty(self._state_size)
-        mujoco.mj_getState(sim.model, sim.data, physics, mujoco.mjtState.mjSTATE_INTEGRATION)
         return Snapshot(
-            physics, sim.slew_state(), self.pose.copy(), self.gripper, self._joints.copy(), deepcopy(sim.judge())
+            physics=copy(sim.data),
+            slew=sim.slew_state(),
+            pose=self.pose.copy(),
+            gripper=self.gripper,
+            joints=self._joints.copy(),
+            judgement=sim.judge(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Come back to a remembered instant."""
+        """Come back to a remembered instant, to the last bit."""
         sim = self.simulation
-        mujoco.mj_setState(sim.model, sim.data, snapshot.physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        mujoco.mj_forward(sim.model, sim.data)
-        sim.restore_slew(snapshot.slew, snapshot.latched)
+        mujoco.mj_copyData(sim.data, sim.model, snapshot.physics)
+        sim.restore_slew(snapshot.slew, snapshot.judgement)
         self.pose, self.gripper, self._joints = snapshot.pose.copy(), snapshot.gripper, snapshot.joints.copy()

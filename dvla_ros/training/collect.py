@@ -23,6 +23,7 @@ IMAGE_SIZE = (128, 96)
 _SUPERSAMPLE = 3
 _MAX_STEPS = 50
 _STEPS_AFTER_SUCCESS = 3
+_REST_S = (0.10, 0.30)
 _FIRST_TRAINING_SEED = 1_000_000
 """Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
 
@@ -52,10 +53,16 @@ class CollectConfig:
     episodes_per_shard: int = 50
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or self.seed < 0:
+        if min(self.episodes, self.episodes_per_shard) < 1 or self.seed < 0:
             raise ConfigurationError(
-                f"episodes must be 1 or more and seed 0 or more, got {self.episodes}, {self.seed}."
+                "episodes and episodes_per_shard must be 1 or more and seed 0 or more, got "
+                f"{self.episodes}, {self.episodes_per_shard} and {self.seed}."
             )
+        for name in ("kick_probability", "slip_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigurationError(f"{name} must lie in 0..1, got {getattr(self, name)}.")
+        if not self.noise_m >= 0.0:
+            raise ConfigurationError(f"noise_m must be 0 or more, got {self.noise_m}.")
         if len(self.weights) != len(FAMILIES) or min(self.weights) < 0 or sum(self.weights) <= 0:
             raise ConfigurationError(f"weights needs {len(FAMILIES)} shares >= 0 for {FAMILIES}, got {self.weights}.")
 
@@ -89,7 +96,7 @@ class Collector:
         remaining = _STEPS_AFTER_SUCCESS
         plan: Iterator[np.ndarray] = iter(())
         for _ in range(_MAX_STEPS):
-            self._wait(rng)
+            self._rest(rng)
             if self._policy is not None and rng.random() < 0.3:
                 # A policy may have left the way of the style drawn at first: label in a style that fits where it is.
                 expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
@@ -110,10 +117,12 @@ class Collector:
         family = FAMILIES[rng.choice(len(FAMILIES), p=weights)]
         return TASKS[str(rng.choice([name for name in self._names if TASKS[name].family == family]))]
 
-    def _wait(self, rng: np.random.Generator) -> None:
-        """Inference takes time on a real robot: half of the observations come from an arm that has come to rest."""
-        if rng.random() < 0.5:
-            self._simulation.step(float(rng.uniform(0.004, 0.3)))
+    def _rest(self, rng: np.random.Generator) -> None:
+        """Let the arm come to rest: chunks are replanned synchronously, so every observation is one of an arm at rest.
+
+        An arm in motion lags its command by up to a centimetre, which no single picture shows.
+        """
+        self._simulation.step(float(rng.uniform(*_REST_S)))
 
     def _drive(self, task: Task, frame: Frame, rng: np.random.Generator) -> list[np.ndarray]:
         """The actions to execute next: the expert's own, one at a time, or some of a policy's chunk."""

@@ -111,7 +111,7 @@ def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
         )
     manifests = [read_manifest(shard) for shard in shards]
     for shard, manifest in zip(shards, manifests, strict=True):
-        for key in ("cameras", "instructions", "dt", "format"):
+        for key in ("cameras", "instructions", "task_names", "dt", "format"):
             if getattr(manifest, key) != getattr(manifests[0], key):
                 raise ConfigurationError(
                     f"{shard} has {key}={getattr(manifest, key)}, others {getattr(manifests[0], key)}."

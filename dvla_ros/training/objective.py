@@ -21,14 +21,14 @@ class ObjectiveConfig:
         neighbours: Standard deviation in bins of the target distribution over neighbouring bins; 0 is one-hot.
         expectation: Weight of the L1 between the action and the expectation of the bin centres (DiscreteRTC, 0.1).
         grounding: Weight of finding the sentence's object and goal in the images.
-        localising: Weight of telling where these two are, per metre.
+        localising: Weight of telling where these two are, per normalised unit of the state's x, y, z (about 0.15 m).
     """
 
     masks: int = 2
     neighbours: float = 0.8
     expectation: float = 0.1
     grounding: float = 0.15
-    localising: float = 3.0
+    localising: float = 2.0
 
     def __post_init__(self) -> None:
         if self.masks < 1 or min(self.neighbours, self.expectation, self.grounding, self.localising) < 0:
@@ -45,7 +45,7 @@ class Batch:
         state: `[B, S]` normalised.
         tokens: int64 `[B, L]`.
         pixels: `[B, C, 2, 2]` in 0..1, as in `training.demonstrations.Frame`.
-        points: `[B, 2, 3]` in m, likewise.
+        points: `[B, 2, 3]` likewise, but in the units of the normalised state's x, y, z.
     """
 
     images: Tensor

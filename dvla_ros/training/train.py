@@ -18,7 +18,7 @@ from dvla_ros.denoising.masked import MaskedConfig
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVla, SmallVlaConfig
 from dvla_ros.models.text import SentenceEncoder
-from dvla_ros.policies.checkpoint import CheckpointConfig, read_weights, write_checkpoint
+from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights, write_checkpoint
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
 from dvla_ros.training.objective import Batch, Losses, MaskedObjective, ObjectiveConfig
@@ -33,7 +33,7 @@ class TrainConfig:
     Attributes:
         data: Folders of demonstrations.
         out: Checkpoint folder to write; a log stands beside the weights.
-        init: Checkpoint folder to start from; None starts from scratch.
+        init: Checkpoint folder to start from, with its statistics; None starts from scratch.
         steps: Optimiser steps.
         batch_size: Observations per step.
         learning_rate: Peak of a cosine schedule with a short warm-up.
@@ -92,12 +92,19 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self._demonstrations = read_demonstrations(config.data)
-        self.statistics = fit_statistics(self._demonstrations)
+        _require_fit(config.model, self._demonstrations)
+        # Weights mean something only together with the statistics they were trained with.
+        self.statistics = (
+            fit_statistics(self._demonstrations)
+            if config.init is None
+            else read_statistics(config.init, read_config(config.init).spec)
+        )
         bins = UniformBins(config.model.vocabulary)
         codec = ActionCodec(Normalizer.from_statistics(self.statistics.action), bins)
         self._tokens = torch.from_numpy(codec.encode(self._demonstrations.actions)).flatten(1)
-        states = Normalizer.from_statistics(self.statistics.proprio, "min_max").normalize(self._demonstrations.states)
-        self._states = torch.from_numpy(states.astype(np.float32))
+        normalizer = Normalizer.from_statistics(self.statistics.proprio, "min_max")
+        self._states = torch.from_numpy(normalizer.normalize(self._demonstrations.states).astype(np.float32))
+        self._points = torch.from_numpy(normalize_points(self._demonstrations.points, normalizer))
         self._sentences = _embed_sentences(self._demonstrations.manifest.task_names, config.model.text_tokens)
         self.model = SmallVla(config.model)
         if config.init is not None:
@@ -162,7 +169,7 @@ class Trainer:
             state=self._states[rows],
             tokens=self._tokens[rows],
             pixels=torch.from_numpy(demonstrations.pixels[rows]),
-            points=torch.from_numpy(demonstrations.points[rows]),
+            points=self._points[rows],
         )
 
     def _sentence(self, index: int) -> Tensor:
@@ -195,6 +202,29 @@ def fit_statistics(demonstrations: Demonstrations) -> DatasetStatistics:
         num_transitions=len(demonstrations),
         num_trajectories=len(np.unique(demonstrations.episodes)),
     )
+
+
+def _require_fit(sizes: SmallVlaConfig, demonstrations: Demonstrations) -> None:
+    _, cameras, height, width, _ = demonstrations.images.shape
+    _, horizon, action_dim = demonstrations.actions.shape
+    found = {
+        "cameras": cameras,
+        "image_height": height,
+        "image_width": width,
+        "state_dim": demonstrations.states.shape[1],
+        "horizon": horizon,
+        "action_dim": action_dim,
+    }
+    wrong = [f"{name}={getattr(sizes, name)}" for name, value in found.items() if getattr(sizes, name) != value]
+    if wrong:
+        raise ConfigurationError(f"The network is made for {', '.join(wrong)}, the demonstrations have {found}.")
+
+
+def normalize_points(points: np.ndarray, normalizer: Normalizer) -> np.ndarray:
+    """Points `[..., 3]` in m as float32 in the units of the normalised state's x, y, z; beyond -1..1 where they lie so."""
+    low, high = normalizer.low[:3], normalizer.high[:3]
+    scaled: np.ndarray = (2.0 * (points - low) / (high - low) - 1.0).astype(np.float32)
+    return scaled
 
 
 def _embed_sentences(task_names: Sequence[str], max_tokens: int) -> list[Tensor]:

@@ -1,0 +1,1 @@
+"""Fast execution of a model: prefix cache, static shapes, warm-up."""

@@ -1,0 +1,1 @@
+"""Where joint commands go: one file per kind of driver or controller."""

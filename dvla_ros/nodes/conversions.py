@@ -1,0 +1,147 @@
+"""ROS messages to the package's own data classes and back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+
+from dvla_ros.control.chunk import ActionChunk, ControlMode
+from dvla_ros.errors import ActionError, ObservationError
+from dvla_ros.msg import ActionChunk as ActionChunkMessage
+from dvla_ros.msg import DenoisingTrace as DenoisingTraceMessage
+from dvla_ros.policies.base import Prediction
+
+
+def seconds(stamp: Time | Duration) -> float:
+    """Seconds of a ROS time or duration."""
+    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
+
+
+def to_time(time_s: float) -> Time:
+    """ROS time of a number of seconds (never negative)."""
+    sec, nanosec = _split(time_s)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def to_duration(duration_s: float) -> Duration:
+    """ROS duration of a number of seconds."""
+    sec, nanosec = _split(duration_s)
+    return Duration(sec=sec, nanosec=nanosec)
+
+
+def _split(value_s: float) -> tuple[int, int]:
+    total = round(value_s * 1e9)
+    return total // 1_000_000_000, total % 1_000_000_000
+
+
+def joints_by_name(message: JointState, names: Sequence[str], what: str = "joint_states") -> np.ndarray:
+    """Positions float64 `[len(names)]` (rad or m) of the named joints, whatever the message's order.
+
+    Raises:
+        ObservationError: A joint is missing, has no position, or its position is not finite.
+    """
+    positions = np.empty(len(names))
+    for index, name in enumerate(names):
+        try:
+            positions[index] = message.position[list(message.name).index(name)]
+        except (ValueError, IndexError):
+            raise ObservationError(
+                f"{what} lacks a position for joint '{name}'; it names {', '.join(message.name) or 'no joint'} with "
+                f"{len(message.position)} positions. Check the driver's motor configuration and robot_name."
+            ) from None
+    if not np.isfinite(positions).all():
+        bad = [name for name, value in zip(names, positions, strict=True) if not np.isfinite(value)]
+        raise ObservationError(f"{what} has a position that is not a finite number for {', '.join(bad)}.")
+    return positions
+
+
+def chunk_from_message(message: ActionChunkMessage) -> ActionChunk:
+    """The chunk of a message.
+
+    Raises:
+        ActionError: Sizes disagree, the mode is unknown or dt is not positive.
+    """
+    horizon, width = int(message.horizon), len(message.names)
+    if horizon == 0 or len(message.data) != horizon * width:
+        raise ActionError(
+            f"A chunk of horizon {horizon} with {width} names needs {horizon * width} numbers (and at least one row), "
+            f"got {len(message.data)}."
+        )
+    if len(message.confidence) not in (0, horizon * width):
+        raise ActionError(f"A chunk's confidence needs 0 or {horizon * width} numbers, got {len(message.confidence)}.")
+    return ActionChunk(
+        stamp=seconds(message.header.stamp),
+        dt=seconds(message.dt),
+        actions=np.array(message.data, dtype=np.float32).reshape(horizon, width),
+        mode=_control_mode(message.control_mode),
+        names=tuple(message.names),
+        sequence=int(message.sequence),
+        epoch=int(message.epoch),
+        execute_steps=int(message.execute_steps),
+        frozen_steps=int(message.frozen_steps),
+        observation_stamp=seconds(message.observation_stamp),
+        confidence=np.array(message.confidence, np.float32).reshape(horizon, width) if message.confidence else None,
+    )
+
+
+def _control_mode(number: int) -> ControlMode:
+    try:
+        return ControlMode(number)
+    except ValueError:
+        known = ", ".join(f"{mode.value} ({mode.name})" for mode in ControlMode)
+        raise ActionError(f"A chunk has control_mode {number}; known are {known}.") from None
+
+
+def chunk_to_message(chunk: ActionChunk, frame_id: str, nfe: int, latency_s: float) -> ActionChunkMessage:
+    """The message of a chunk.
+
+    Args:
+        chunk: What is to be sent.
+        frame_id: Base frame of the arm.
+        nfe: Network function evaluations it took.
+        latency_s: Seconds from the observation to publication.
+    """
+    message = ActionChunkMessage(
+        header=Header(stamp=to_time(chunk.stamp), frame_id=frame_id),
+        observation_stamp=to_time(chunk.observation_stamp),
+        sequence=chunk.sequence,
+        epoch=chunk.epoch,
+        control_mode=int(chunk.mode),
+        names=list(chunk.names),
+        dt=to_duration(chunk.dt),
+        horizon=chunk.horizon,
+        execute_steps=chunk.execute_steps,
+        frozen_steps=chunk.frozen_steps,
+        nfe=nfe,
+        latency=latency_s,
+    )
+    message.data.frombytes(np.ascontiguousarray(chunk.actions, np.float32).tobytes())
+    if chunk.confidence is not None:
+        message.confidence.frombytes(np.ascontiguousarray(chunk.confidence, np.float32).tobytes())
+    return message
+
+
+def trace_to_message(prediction: Prediction, chunk: ActionChunkMessage) -> DenoisingTraceMessage:
+    """The message that tells how a chunk came about; steps are stacked row-major `[S, H * D]`."""
+    steps = prediction.trace
+    message = DenoisingTraceMessage(
+        header=chunk.header,
+        sequence=chunk.sequence,
+        epoch=chunk.epoch,
+        num_steps=len(steps),
+        horizon=chunk.horizon,
+        action_dim=len(chunk.names),
+        mask_token=prediction.mask_token,
+        preprocess_s=prediction.timings.preprocess_s,
+        prefill_s=prediction.timings.prefill_s,
+        denoise_s=prediction.timings.denoise_s,
+    )
+    for step in steps:
+        message.tokens.frombytes(np.ascontiguousarray(step.tokens, np.int32).tobytes())
+        message.confidence.frombytes(np.ascontiguousarray(step.confidence, np.float32).tobytes())
+    message.committed = [bool(value) for step in steps for value in np.ravel(step.committed)]
+    message.remasked = [bool(value) for step in steps for value in np.ravel(step.remasked)]
+    message.frozen = [bool(value) for step in steps for value in np.ravel(step.frozen)]
+    return message

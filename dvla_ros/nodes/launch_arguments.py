@@ -1,0 +1,114 @@
+"""The arguments of `widowx.launch.py` and `dvla bringup widowx`, and how their texts become values."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dvla_ros.errors import ConfigurationError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One launch argument.
+
+    Attributes:
+        name: What is written before `:=`.
+        default: Its text when it is not given.
+        description: One line.
+        choices: Allowed texts; empty: any.
+    """
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+_BOOLEAN = ("true", "false")
+
+WIDOWX_ARGUMENTS = (
+    Argument("use_sim", "false", "start the simulated robot instead of expecting a real one", _BOOLEAN),
+    Argument("robot_name", "wx250s", "namespace of the robot's topics"),
+    Argument("checkpoint", AUTO, "folder of the policy's checkpoint; auto: the one shipped with the package"),
+    Argument("instruction", "", "what to do, e.g. 'pick up the red cube'; empty: wait for the topic /instruction"),
+    Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),
+    Argument("control_hz", "50.0", "commands per second"),
+    Argument("policy_hz", "0.0", "at most so many chunks per second; 0: as often as the chunks ask for"),
+    Argument("backend", "jtc", "where commands go", ("jtc", "forward", "interbotix", "none")),
+    Argument(
+        "dry_run",
+        AUTO,
+        "compute everything, move nothing; auto: false in simulation, true on a real robot",
+        (AUTO, *_BOOLEAN),
+    ),
+    Argument("record", "", "folder to record all topics into with ros2 bag; empty: do not record"),
+    Argument("cameras", "front,wrist", "camera names, separated by commas; topics /<camera>_camera/image_raw"),
+    Argument("compressed", "false", "take /<camera>_camera/image_raw/compressed instead", _BOOLEAN),
+    Argument("task", "pick_red", "simulation: task of the first episode"),
+    Argument("seed", "0", "simulation: seed of the first episode's scene"),
+    Argument("params_file", AUTO, "YAML file with the nodes' other parameters; auto: config/widowx.yaml"),
+)
+
+
+def parse_arguments(texts: Sequence[str], arguments: Sequence[Argument] = WIDOWX_ARGUMENTS) -> dict[str, str]:
+    """Texts `name:=value` to values by name, with defaults filled in.
+
+    Raises:
+        ConfigurationError: A text is malformed, or its name or value is not allowed.
+    """
+    given = {}
+    for text in texts:
+        name, separator, value = text.partition(":=")
+        if not separator or not name:
+            raise ConfigurationError(f"Arguments are written name:=value, got '{text}'.")
+        given[name] = value
+    return resolve_arguments(given, arguments)
+
+
+def resolve_arguments(given: Mapping[str, str], arguments: Sequence[Argument] = WIDOWX_ARGUMENTS) -> dict[str, str]:
+    """All arguments by name: those given, and the defaults of the others.
+
+    Raises:
+        ConfigurationError: A name or value is not allowed.
+    """
+    known = {argument.name: argument for argument in arguments}
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigurationError(unknown_argument(name, arguments))
+        if known[name].choices and value not in known[name].choices:
+            raise ConfigurationError(f"{name} must be one of {', '.join(known[name].choices)}, got '{value}'.")
+    return {name: given.get(name, argument.default) for name, argument in known.items()}
+
+
+def unknown_argument(name: str, arguments: Sequence[Argument] = WIDOWX_ARGUMENTS) -> str:
+    """One line about an argument that does not exist: the nearest one, and all there are."""
+    names = [argument.name for argument in arguments]
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    return f"Unknown argument '{name}'.{hint} Known: {', '.join(names)}."
+
+
+def number(values: Mapping[str, str], name: str) -> float:
+    """An argument's value as a number.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return float(values[name])
+    except ValueError:
+        raise ConfigurationError(f"{name} must be a number, got '{values[name]}'.") from None
+
+
+def whole_number(values: Mapping[str, str], name: str) -> int:
+    """An argument's value as a whole number.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return int(values[name])
+    except ValueError:
+        raise ConfigurationError(f"{name} must be a whole number, got '{values[name]}'.") from None

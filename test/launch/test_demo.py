@@ -1,0 +1,70 @@
+"""`dvla demo` from the command line, with a policy that has learned nothing."""
+
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import pytest
+
+COMMAND = [sys.executable, "-m", "dvla_ros.nodes.demo"]
+UNTRAINED = Path(__file__).parents[1] / "nodes" / "untrained_checkpoint.py"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return runpy.run_path(str(UNTRAINED))["write_untrained"](tmp_path_factory.mktemp("checkpoint"))
+
+
+def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):
+    words = ["--checkpoint", str(checkpoint), "--out", "demo", "--time-limit", "3", "--json", "copy.json"]
+    words += ["--instruction", "pick up the blue cube"]
+    demo = subprocess.run([*COMMAND, *words], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    assert demo.returncode == 1, demo.stdout + demo.stderr
+    assert "FAILED (timeout)" in demo.stdout and "0 of 1 episodes succeeded" in demo.stdout
+    facts = json.loads((tmp_path / "demo" / "result.json").read_text())
+    assert facts == json.loads((tmp_path / "copy.json").read_text())
+    assert (facts["success"], facts["episodes"], facts["instruction"]) == (False, 1, "pick up the blue cube")
+    assert 0.0 < facts["camera_frames_received"] <= 1.1 and facts["observation_to_command_ms_p95"] > 20.0
+    film = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / facts["film"]))
+    assert film[0] == pytest.approx(15 * (3.0 + 1.5), abs=8)
+    assert cv2.imread(str(tmp_path / facts["contact_sheet"])).shape[1] == 1920
+    assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
+
+
+def test_ctrl_c_stops_every_node(checkpoint, tmp_path):
+    demo = subprocess.Popen(
+        [*COMMAND, "--checkpoint", str(checkpoint)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Ready" not in demo.stdout.readline():
+        assert demo.poll() is None, demo.stderr.read()
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=40)
+    assert demo.returncode == 130 and "interrupted" in errors
+    assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
+    assert "stopped after" in (tmp_path / "demo" / "log" / "sim_node.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--instruction", "make coffee"], "cannot judge 'make coffee'; it knows: pick up the red cube"),
+        (["--checkpoint", "/nowhere"], "no checkpoint in /nowhere"),
+        (["--episodes", "0"], "episodes must be 1 or more"),
+        (["--time-limit", "0"], "time_limit must be positive"),
+    ],
+)
+def test_a_wrong_word_is_named_before_anything_starts(tmp_path, words, message):
+    demo = subprocess.run([*COMMAND, *words], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert demo.returncode == 2 and message in demo.stderr
+    assert list(tmp_path.iterdir()) == []

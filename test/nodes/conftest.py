@@ -1,0 +1,131 @@
+"""Real nodes over real DDS in one process: a spinning executor, and a probe that publishes and collects."""
+
+import queue
+import runpy
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+from dvla_ros.nodes.process import autostart
+
+TIMEOUT_S = 10.0
+
+
+class Probe(Node):
+    """Publishes and collects messages for a test."""
+
+    def __init__(self) -> None:
+        super().__init__("probe")
+
+    def collect(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> "queue.Queue[Any]":
+        """All messages of a topic from now on."""
+        messages: queue.Queue[Any] = queue.Queue()
+        self.create_subscription(kind, topic, messages.put, qos)
+        return messages
+
+    def connect(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
+        """A publisher that somebody subscribes already."""
+        publisher = self.create_publisher(kind, topic, qos)
+        wait_until(lambda: publisher.get_subscription_count() > 0, f"a subscriber of {topic}")
+        return publisher
+
+    def call(self, kind: type, service: str, request: Any) -> Any:
+        """The answer of a service."""
+        client = self.create_client(kind, service)
+        assert client.wait_for_service(TIMEOUT_S), f"no service {service}"
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(TIMEOUT_S), f"no answer from {service}"
+        return future.result()
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
+    """Poll a condition that no event announces (DDS discovery, physics)."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain for {what}"
+        time.sleep(0.01)
+
+
+class RosWorld:
+    """One ROS context with an executor that spins in a thread."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        rclpy.init(args=["--ros-args", *arguments] if arguments else None)
+        self._executor = SingleThreadedExecutor()
+        self._nodes: list[Node] = []
+        self.probe = Probe()
+        self._executor.add_node(self.probe)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._closing.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def start(self, make: Callable[[], Any], activate: bool = True) -> Any:
+        """Start a node; a lifecycle node is activated unless `activate` is false."""
+        node = make()
+        self._nodes.append(node)
+        if activate and hasattr(node, "trigger_configure"):
+            assert autostart(node)
+        self._executor.add_node(node)
+        return node
+
+    @staticmethod
+    def next_that(messages: "queue.Queue[Any]", wanted: Callable[[Any], bool], timeout_s: float = TIMEOUT_S) -> Any:
+        """The first collected message that is as wanted."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            message = messages.get(timeout=max(0.01, deadline - time.monotonic()))
+            if wanted(message):
+                return message
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool], what: str) -> None:
+        """Poll a condition that no event announces."""
+        wait_until(condition, what)
+
+    def close(self) -> None:
+        """Stop all nodes, newest first, and ROS."""
+        for node in reversed(self._nodes):
+            node.stop()
+        self._closing.set()
+        self._thread.join(TIMEOUT_S)
+        self._executor.shutdown()
+        for node in (*self._nodes, self.probe):
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture
+def ros_world(request: pytest.FixtureRequest) -> Iterator[RosWorld]:
+    """A ROS world; ROS arguments such as `["-p", "node:name:=value"]` through indirect parametrisation."""
+    world = RosWorld(getattr(request, "param", []))
+    try:
+        yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a checkpoint with random weights; arguments as `write_untrained`."""
+    write = runpy.run_path(str(Path(__file__).with_name("untrained_checkpoint.py")))["write_untrained"]
+    return lambda **settings: write(tmp_path_factory.mktemp("checkpoint"), **settings)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(untrained: Callable[..., Path]) -> Path:
+    """A checkpoint for both cameras."""
+    return untrained()

@@ -1,0 +1,176 @@
+"""The set-up scripts: which Python, which steps, which paths."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "scripts"
+PARTS = ("progress", "find_python", "system_packages", "python_packages", "messages")
+
+
+def shell(program: str, folder: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `program` in bash with the parts of the set-up sourced, in an empty folder."""
+    sources = "\n".join(f'source "{SCRIPTS}/{part}.sh"' for part in PARTS)
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\nSTEPS=2\nROS=${{ROS:-wheels}}\n{sources}\n{program}"],
+        cwd=folder,
+        env={**os.environ, "PYTHON": "", **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def executable(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def as_unprivileged(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a part of the set-up as a user who is not root, with the programs in `folder` first on the path."""
+    return shell(f"is_root() {{ false; }}\n{program}", folder, {"PATH": f"{folder}:{os.environ['PATH']}"})
+
+
+@pytest.mark.parametrize(
+    ("version", "ros", "supported"),
+    [
+        ("3.9", "wheels", False),
+        ("3.10", "wheels", True),
+        ("3.12", "wheels", True),
+        ("3.13", "wheels", False),
+        ("3.14", "lyrical", True),
+        ("", "wheels", False),
+    ],
+)
+def test_python_versions_that_have_ros_wheels_are_supported(
+    tmp_path: Path, version: str, ros: str, supported: bool
+) -> None:
+    result = shell(f'if is_supported "{version}"; then echo yes; else echo no; fi', tmp_path, {"ROS": ros})
+    assert result.stdout == ("yes\n" if supported else "no\n")
+
+
+def test_python_that_is_too_new_is_passed_over(tmp_path: Path) -> None:
+    executable(tmp_path / "python3", "echo 3.13")
+    executable(tmp_path / "python3.12", "echo 3.12")
+    result = shell("find_python", tmp_path, {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert result.stdout == "python3.12\n"
+
+
+def test_python_named_by_hand_wins(tmp_path: Path) -> None:
+    chosen = executable(tmp_path / "my-python", "echo 3.10")
+    assert shell("find_python", tmp_path, {"PYTHON": str(chosen)}).stdout == f"{chosen}\n"
+
+
+def test_python_named_by_hand_must_fit(tmp_path: Path) -> None:
+    chosen = executable(tmp_path / "my-python", "echo 3.8")
+    result = shell("find_python", tmp_path, {"PYTHON": str(chosen)})
+    assert result.returncode == 1
+    assert f"PYTHON={chosen} is not a Python 3.10, 3.11 or 3.12" in result.stderr
+
+
+def test_missing_system_packages_are_named_when_they_cannot_be_installed(tmp_path: Path) -> None:
+    # This sudo refuses, as it does for a user who has to type a password.
+    executable(tmp_path / "sudo", "exit 1")
+    result = as_unprivileged("install_system_packages g++ libegl1", tmp_path)
+    assert result.returncode == 1
+    assert "sudo apt-get update && sudo apt-get install g++ libegl1" in result.stderr
+
+
+def test_system_packages_are_installed_through_a_sudo_that_does_not_ask(tmp_path: Path) -> None:
+    executable(tmp_path / "sudo", f'[ "$2" = true ] || echo called "$@" >> {tmp_path}/called')
+    executable(tmp_path / "apt-get", "exit 1")
+    result = as_unprivileged("install_system_packages g++ libegl1", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "called").read_text().splitlines() == [
+        "called -n env DEBIAN_FRONTEND=noninteractive apt-get -qq update",
+        "called -n env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends g++ libegl1",
+    ]
+
+
+def test_digest_changes_with_a_file_and_with_the_text(tmp_path: Path) -> None:
+    (tmp_path / "constraints.txt").write_text("numpy==1\n")
+    program = (
+        "digest a constraints.txt; digest b constraints.txt; echo numpy==2 >constraints.txt; digest a constraints.txt"
+    )
+    digests = shell(program, tmp_path).stdout.split()
+    assert len(set(digests)) == 3
+
+
+def test_step_is_done_only_for_the_inputs_it_was_done_with(tmp_path: Path) -> None:
+    program = "mark_done stamps/step one; is_done stamps/step one && echo same; is_done stamps/step two || echo changed"
+    assert shell(program, tmp_path).stdout == "same\nchanged\n"
+
+
+def test_failing_command_shows_what_it_said_and_where_the_rest_is(tmp_path: Path) -> None:
+    result = shell("long compile sh -c 'echo no space left; exit 3'; echo not reached", tmp_path)
+    assert result.returncode == 1
+    assert "no space left" in result.stderr
+    assert "compile failed (exit code 3); everything it said is in .ros/log/setup/compile.log" in result.stderr
+    assert "not reached" not in result.stdout
+
+
+def test_unknown_distribution_is_refused_before_anything_is_touched() -> None:
+    result = subprocess.run(
+        ["bash", str(SCRIPTS / "setup.sh")],
+        env={**os.environ, "ROS_DISTRO": "foxy"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "ROS_DISTRO=foxy is not supported (humble, jazzy, kilted, lyrical)" in result.stderr
+
+
+def test_cmake_files_of_the_wheels_name_the_headers_of_this_python(tmp_path: Path) -> None:
+    exported = tmp_path / "std_msgs" / "cmake" / "export.cmake"
+    exported.parent.mkdir(parents=True)
+    build = "/opt/python/cp312-cp312"
+    exported.write_text(
+        f'"{build}/include/python3.12;{build}/lib/python3.12/site-packages/numpy/_core/include;${{_IMPORT_PREFIX}}/include"'
+    )
+    rewrite = [sys.executable, str(SCRIPTS / "rewrite_cmake_paths.py"), str(tmp_path)]
+    first = subprocess.run(rewrite, capture_output=True, text=True, check=True)
+    headers = exported.read_text().strip('"').split(";")
+    second = subprocess.run(rewrite, capture_output=True, text=True, check=True)
+
+    assert (Path(headers[0]) / "Python.h").is_file()
+    assert (Path(headers[1]) / "numpy" / "ndarrayobject.h").is_file()
+    assert headers[2] == "${_IMPORT_PREFIX}/include"
+    assert first.stdout.startswith("1 CMake files")
+    assert second.stdout.startswith("0 CMake files")
+
+
+def environment_of_a_new_process(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a Python of the environment sees after it has started with nothing but `variables`."""
+    program = "import json, os, dvla_ros.msg; print(json.dumps(dict(os.environ)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=variables, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_messages_are_found_without_sourcing() -> None:
+    seen = environment_of_a_new_process({"PATH": os.environ["PATH"]})
+    assert any((Path(prefix) / "share/dvla_ros/msg").is_dir() for prefix in seen["AMENT_PREFIX_PATH"].split(":"))
+
+
+def test_paths_that_were_there_before_are_kept() -> None:
+    seen = environment_of_a_new_process({"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": "/somewhere"})
+    assert "/somewhere" in seen["LD_LIBRARY_PATH"].split(":")
+
+
+def test_another_environment_with_ros_wheels_may_start_this_one() -> None:
+    # Its wheels have left their mark, and a library path that knows nothing of this environment.
+    inherited = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": "/elsewhere", "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
+    seen = environment_of_a_new_process(inherited)
+    assert any(
+        (Path(entry) / "libdvla_ros__rosidl_typesupport_c.so").exists() for entry in seen["LD_LIBRARY_PATH"].split(":")
+    )

@@ -1,0 +1,117 @@
+"""Collected frames hold what the cameras saw and what the expert would do next."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.simulation.expert import Expert, draw_style, yaw_of
+from dvla_ros.simulation.scene import CAMERAS, COLOURS
+from dvla_ros.simulation.simulation import Simulation
+from dvla_ros.simulation.tasks import TASKS
+from dvla_ros.simulation.teleop import BridgeArm
+from dvla_ros.training.collect import CollectConfig, Collector
+from dvla_ros.training.demonstrations import read_demonstrations
+
+SMOOTH = {"noise_m": 0.0, "kick_probability": 0.0, "slip_probability": 0.0}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A collector whose expert drives without disturbance, and its episode number 1."""
+    collector = Collector(CollectConfig(out=tmp_path_factory.mktemp("unused"), **SMOOTH))
+    return collector, *collector.episode(1)
+
+
+def test_progress_is_reported_and_everything_is_written(collected):
+    folder, progress = collected
+    read = read_demonstrations([folder])
+    assert [done for done, _, _ in progress] == [1, 2]
+    assert progress[-1][1] == len(read)
+    assert sorted(np.unique(read.episodes)) == [3, 4]
+    assert read.manifest.cameras == CAMERAS and read.manifest.task_names == tuple(TASKS)
+    families = {TASKS[read.manifest.task_names[i]].family for i in np.unique(read.instructions)}
+    assert families <= {"pick", "push"}
+
+
+def test_the_undisturbed_expert_succeeds(undisturbed):
+    _, frames, success = undisturbed
+    assert success and 5 < len(frames) < 50
+
+
+def test_the_label_is_what_the_expert_does_next(undisturbed):
+    """An expert of the same style, driving alone in a scene of the same seed, goes where the labels say."""
+    _, frames, _ = undisturbed
+    rng = np.random.default_rng([1, 7])
+    task = Collector._draw_task(undisturbed[0], rng)
+    simulation = Simulation(task.name, 1_000_000 + 1)
+    arm = BridgeArm(simulation)
+    expert = Expert(task, draw_style(task, simulation.scene_state(), yaw_of(arm.pose), rng))
+    for row in frames[0].actions[:5]:
+        command = expert.act(simulation.scene_state(), arm.pose, arm.gripper, simulation.finger)
+        action = arm.action_towards(command.pose, command.gripper)
+        assert row == pytest.approx(action, abs=2e-3)
+        arm.apply(action)
+
+
+def test_consecutive_labels_tell_the_same_story(undisturbed):
+    """Row 1 of a frame is row 0 of the next, up to how far the arm had come when it was asked."""
+    _, frames, _ = undisturbed
+    for frame, following in pairwise(frames[:9]):
+        assert frame.actions[1, :3] == pytest.approx(following.actions[0, :3], abs=0.012)
+
+
+def test_labelling_leaves_no_trace(undisturbed):
+    """The episode goes on from where it was: states follow the first rows of the labels."""
+    _, frames, _ = undisturbed
+    for frame, following in pairwise(frames[:9]):
+        assert following.state[:3] - frame.state[:3] == pytest.approx(frame.actions[0, :3], abs=0.02)
+
+
+def test_the_named_pixel_shows_the_target_in_the_front_view(undisturbed):
+    _, frames, _ = undisturbed
+    frame = frames[0]
+    channel = COLOURS.index(list(TASKS.values())[frame.instruction].target)
+    height, width = frame.images.shape[1:3]
+    u, v = (frame.pixels[0, 0] * [width, height]).astype(int)
+    pixel = frame.images[0, v, u].astype(int)
+    assert pixel[channel] > np.delete(pixel, channel).max() + 20
+
+
+def test_an_episode_is_reproducible(undisturbed):
+    collector, frames, _ = undisturbed
+    again, _ = collector.episode(1)
+    assert len(again) == len(frames)
+    assert all(
+        (a.actions == b.actions).all() and (a.images == b.images).all() for a, b in zip(again, frames, strict=True)
+    )
+
+
+def test_disturbances_change_the_way_and_not_the_labels(undisturbed, tmp_path):
+    """The shoved arm leaves the path; every label stays an action the expert may ask for."""
+    _, smooth, _ = undisturbed
+    rough, _ = Collector(CollectConfig(out=tmp_path, noise_m=0.01, kick_probability=0.4)).episode(1)
+    shared = min(len(rough), len(smooth))
+    ways = [np.array([frame.state[:3] for frame in frames[:shared]]) for frames in (rough, smooth)]
+    assert np.abs(ways[0] - ways[1]).max() > 0.02
+    labels = np.array([frame.actions for frame in rough])
+    assert np.abs(labels[..., :3]).max() <= 0.05 and np.abs(labels[..., 3:6]).max() <= 0.26
+    assert set(np.unique(labels[..., 6])) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"episodes": 0}, "episodes_per_shard must be 1 or more"),
+        ({"seed": -1}, "seed 0 or more"),
+        ({"weights": (1.0, 1.0)}, "weights needs 4 shares"),
+        ({"weights": (0.0, 0.0, 0.0, 0.0)}, "weights needs 4 shares"),
+        ({"episodes_per_shard": 0}, "episodes_per_shard must be 1 or more"),
+        ({"kick_probability": 1.5}, "kick_probability"),
+        ({"noise_m": -0.1}, "noise_m"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tmp_path, change, words):
+    with pytest.raises(ConfigurationError, match=words):
+        CollectConfig(out=tmp_path, **change)
