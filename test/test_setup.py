@@ -108,6 +108,16 @@ def test_step_is_done_only_for_the_inputs_it_was_done_with(tmp_path: Path) -> No
     assert shell(program, tmp_path).stdout == "same\nchanged\n"
 
 
+@pytest.mark.parametrize(("ros", "numpy"), [("jazzy", ["numpy<2"]), ("lyrical", [])])
+def test_a_distribution_keeps_the_numpy_it_was_compiled_with(tmp_path: Path, ros: str, numpy: list[str]) -> None:
+    (tmp_path / "constraints.txt").write_text((ROOT / "constraints.txt").read_text())
+    (tmp_path / ".venv" / ".setup").mkdir(parents=True)
+    result = shell("distribution_constraints", tmp_path, {"ROS": ros})
+    lines = Path(result.stdout.strip()).read_text().splitlines()
+    assert [line for line in lines if line.startswith("numpy")] == numpy
+    assert any(line.startswith("torch==") for line in lines)
+
+
 def test_failing_command_shows_what_it_said_and_where_the_rest_is(tmp_path: Path) -> None:
     result = shell("long compile sh -c 'echo no space left; exit 3'; echo not reached", tmp_path)
     assert result.returncode == 1

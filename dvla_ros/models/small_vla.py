@@ -15,7 +15,6 @@ from dvla_ros.models.text import WIDTH as TEXT_WIDTH
 from dvla_ros.models.trunk import PrefixCache, Trunk
 from dvla_ros.models.vision import FREQUENCIES, STRIDE, InstructedKeypoints, Stem, waves
 
-
 POINTS = 2
 """What a sentence speaks of: an object, and the place it is to go to."""
 

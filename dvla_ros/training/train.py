@@ -22,6 +22,7 @@ from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_sta
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
 from dvla_ros.training.objective import Batch, Losses, MaskedObjective, ObjectiveConfig
+from dvla_ros.training.parallel import ProcessGroup
 
 GRIPPER_COLUMN = 6
 
@@ -35,7 +36,7 @@ class TrainConfig:
         out: Checkpoint folder to write; a log stands beside the weights.
         init: Checkpoint folder to start from, with its statistics; None starts from scratch.
         steps: Optimiser steps.
-        batch_size: Observations per step.
+        batch_size: Observations per step and process; `torchrun` starts several processes.
         learning_rate: Peak of a cosine schedule with a short warm-up.
         weight_decay: Of AdamW.
         ema: Decay of the averaged weights, which are what is saved.
@@ -111,8 +112,9 @@ class Trainer:
             read_weights(config.init, self.model)
         self.average = copy.deepcopy(self.model).eval()
         self._objective = MaskedObjective(config.objective, torch.from_numpy(bins.centres).float())
-        self._generator = torch.Generator().manual_seed(config.seed)
-        self._rng = np.random.default_rng(config.seed)
+        self._group = ProcessGroup()
+        self._generator = torch.Generator().manual_seed(config.seed + self._group.rank)
+        self._rng = np.random.default_rng([config.seed, self._group.rank])
 
     def run(self, report: Callable[[Progress], None], report_every: int = 100) -> None:
         """Train to the end, saving now and then; `report` is called with running means."""
@@ -131,15 +133,19 @@ class Trainer:
             losses = self._objective(self.model, self._batch(), self._generator)
             optimiser.zero_grad(set_to_none=True)
             losses.total.backward()
+            self._group.average_gradients(self.model.parameters())
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
             self._update_average(step)
             means += (_values(losses) - means) * max(0.01, 1.0 / step)
-            if step % report_every == 0 or step == config.steps:
+            if self._group.first and (step % report_every == 0 or step == config.steps):
                 seconds = time.monotonic() - started
-                self._log(Progress(step, seconds, step * config.batch_size / seconds, *means.tolist()), report)
-            if step % config.save_every == 0 or step == config.steps:
+                self._log(
+                    Progress(step, seconds, step * config.batch_size * self._group.size / seconds, *means.tolist()),
+                    report,
+                )
+            if self._group.first and (step % config.save_every == 0 or step == config.steps):
                 self.save()
 
     def save(self) -> None:
@@ -221,7 +227,7 @@ def _require_fit(sizes: SmallVlaConfig, demonstrations: Demonstrations) -> None:
 
 
 def normalize_points(points: np.ndarray, normalizer: Normalizer) -> np.ndarray:
-    """Points `[..., 3]` in m as float32 in the units of the normalised state's x, y, z; beyond -1..1 where they lie so."""
+    """Points `[..., 3]` in m as float32 in the units of the normalised state's x, y, z; not clipped."""
     low, high = normalizer.low[:3], normalizer.high[:3]
     scaled: np.ndarray = (2.0 * (points - low) / (high - low) - 1.0).astype(np.float32)
     return scaled
