@@ -35,7 +35,7 @@ install_python_packages() {
     local extras=dev constraints=constraints.txt
     if [[ $ROS == wheels ]]; then extras=ros,dev; else constraints=$(distribution_constraints); fi
     long pip "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off --no-compile \
-        $(torch_index) --constraint "$constraints" --editable ".[$extras]"
+        --constraint "$constraints" --editable ".[$extras]"
     long pip-files "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off \
         --no-deps --constraint "$constraints" "${FILES_ONLY[@]}"
 }
@@ -46,13 +46,4 @@ distribution_constraints() {
     grep -vE '^(numpy|opencv-python-headless|scipy|matplotlib|contourpy)==' constraints.txt >"$file"
     case $ROS in humble | jazzy | kilted) printf '%s\n' 'numpy<2' 'opencv-python-headless<4.12' >>"$file" ;; esac
     printf '%s\n' "$file"
-}
-
-# Without an NVIDIA GPU the CPU build of PyTorch saves several gigabytes. Its index is asked only when it answers.
-torch_index() {
-    local index=https://download.pytorch.org/whl/cpu
-    [[ ! -e /proc/driver/nvidia ]] || return 0
-    if "$VENV_PYTHON" -c "import urllib.request; urllib.request.urlopen('$index/torch/', timeout=5)" 2>/dev/null; then
-        printf -- '--extra-index-url %s\n' "$index"
-    fi
 }

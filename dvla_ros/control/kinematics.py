@@ -109,7 +109,7 @@ class WidowXKinematics:
         self._task.set_target(mink.SE3.from_matrix(pose))
         self._configuration.update(np.clip(seed, self._lower, self._upper))
         self._iterate()
-        joints = np.clip(self._configuration.q, self._lower, self._upper)
+        joints: np.ndarray = np.clip(self._configuration.q, self._lower, self._upper)
         _require_reached(pose, forward(joints))
         return joints
 

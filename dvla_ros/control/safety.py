@@ -1,6 +1,7 @@
 """The safety gate: the last look at chunks, targets and commands before drivers that check nothing."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -189,7 +190,7 @@ class SafetyGate:
             if self.config.workspace.distance(row[:3]) > _WORKSPACE_SLACK:
                 return rejected("workspace", f"Row {index} asks for {row[:3].round(4).tolist()} m, outside the box.")
         poses = [pose_from_action(row) for row in arm]
-        for index, (a, b) in enumerate(zip(poses, poses[1:], strict=False)):
+        for index, (a, b) in enumerate(pairwise(poses)):
             distance, angle = float(np.linalg.norm(b[:3, 3] - a[:3, 3])), rotation_angle(a[:3, :3], b[:3, :3])
             if distance > self.config.max_translation_step or angle > self.config.max_rotation_step:
                 return rejected("step", f"Rows {index} and {index + 1} are {distance:.3f} m, {angle:.3f} rad apart.")
