@@ -23,6 +23,8 @@ _ARMATURE = {
     "wrist_angle": 0.01,
     "wrist_rotate": 0.006,
 }
+# N m s/rad; the last joint's motor gives 1 N m, which must suffice for pi rad/s.
+_DAMPING = {**dict.fromkeys(ARM_JOINTS, 0.5), "wrist_rotate": 0.1}
 _DAMPING_RATIO = 1.0
 _FINGER_KP = 600.0
 _FINGER_FORCE = 15.0
@@ -71,7 +73,7 @@ def _dress_arm(spec: mujoco.MjSpec) -> None:
     for name in ARM_JOINTS:
         joint = spec.joint(name)
         joint.armature = _ARMATURE[name]
-        joint.damping[0] = 0.5
+        joint.damping[0] = _DAMPING[name]
         joint.frictionloss = 0.0
     # The motor horn carries no load; its angle is reported from the finger position.
     spec.delete(spec.joint("gripper"))
