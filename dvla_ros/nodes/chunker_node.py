@@ -283,7 +283,7 @@ def _prioritised_node() -> ChunkerNode:
     """The node; this thread, which runs its callbacks, comes right behind the control thread.
 
     With an ordinary priority it would be suspended on a busy machine while it holds the interpreter lock, and the
-    control thread would wait for it: 14 ms instead of 0.4 ms at the 99th percentile.
+    control thread would wait for it.
     """
     node = ChunkerNode()
     request_realtime(max(0, node.parameters.realtime_priority - 1))
