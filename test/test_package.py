@@ -23,7 +23,6 @@ RANK = {
     "policies": 4,
     "simulation": 4,
     "training": 4,
-    "engine": 3,
     "models": 2,
     "actions": 1,
     "control": 1,

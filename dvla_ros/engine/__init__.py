@@ -1,1 +1,0 @@
-"""Fast execution of a model: prefix cache, static shapes, warm-up."""
