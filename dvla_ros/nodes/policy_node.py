@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleState
 from rclpy.parameter import Parameter
@@ -56,6 +57,7 @@ class PolicyParameters:
     checkpoint: str = described("", "folder of the policy's checkpoint")
     instruction: str = described("", "what to do from the start; empty: wait for the topic /instruction")
     device: str = described("cpu", "where the policy runs: cpu, cuda, cuda:1")
+    cpu_threads: int = described(1, "threads of a policy on the CPU; a small one is fastest with one")
     cameras: tuple[str, ...] = described(("front", "wrist"), "cameras; topics /<camera>_camera/image_raw")
     compressed: bool = described(False, "take /<camera>_camera/image_raw/compressed instead")
     camera_hz: float = described(15.0, "frames per second that each camera is expected to send")
@@ -72,6 +74,8 @@ class PolicyParameters:
         for name in ("camera_hz", "max_image_age_s", "max_skew_s", "warm_up_s"):
             if not getattr(self, name) > 0.0:
                 raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)}.")
+        if self.cpu_threads < 1:
+            raise ConfigurationError(f"cpu_threads must be 1 or more, got {self.cpu_threads}.")
         for name in ("policy_hz", "lead_s", "settle_s", "max_duration_s"):
             if getattr(self, name) < 0.0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
@@ -110,6 +114,7 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the policy, check that it fits the robot, and make publishers and servers."""
         parameters = self.parameters
+        torch.set_num_threads(parameters.cpu_threads)
         self._policy = load_fitting_policy(parameters)
         self._assembler = self._make_assembler(self._policy.spec)
         self._chunks = self.create_publisher(ActionChunkMessage, "~/action_chunk", CHUNK_QOS)
