@@ -111,7 +111,7 @@ def _train(words: Sequence[str]) -> int:
         last.append(progress)
         console.print(
             f"step {progress.step}/{options.train.steps}  {progress.examples_per_second:.0f} examples/s  "
-            f"tokens {progress.tokens:.3f}  grounding {progress.grounding:.3f}  localising {progress.localising:.4f} m"
+            f"tokens {progress.tokens:.3f}  grounding {progress.grounding:.3f}  localising {progress.localising:.4f}"
         )
 
     Trainer(options.train).run(report)

@@ -41,6 +41,7 @@ from dvla_ros.policies.base import Policy, PolicySpec
 CHUNK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 WARM_UP_INSTRUCTION = "stay where you are"
+WARM_UP_INFERENCES = 3
 ACTION_WIDTH = STATE_WIDTH = 7
 LOG_EVERY_S = 2.0
 
@@ -291,11 +292,12 @@ def load_fitting_policy(parameters: PolicyParameters) -> Policy:
 
 
 def warm_up(policy: Policy) -> float:
-    """Infer once on a blank observation, so that the first real one is not slow; seconds it took."""
+    """Infer a few times on a blank observation, so that the first real one is not slow; seconds it took."""
     images = {camera: np.zeros((480, 640, 3), np.uint8) for camera in policy.spec.cameras}
     state = bridge_state(NEUTRAL, FINGER_OPEN)
     began = time.monotonic()
-    policy.predict(Observation(0.0, images, state, WARM_UP_INSTRUCTION), seed=0)
+    for seed in range(WARM_UP_INFERENCES):
+        policy.predict(Observation(0.0, images, state, WARM_UP_INSTRUCTION), seed=seed)
     policy.reset()
     return time.monotonic() - began
 

@@ -21,7 +21,7 @@ class ObjectiveConfig:
         neighbours: Standard deviation in bins of the target distribution over neighbouring bins; 0 is one-hot.
         expectation: Weight of the L1 between the action and the expectation of the bin centres (DiscreteRTC, 0.1).
         grounding: Weight of finding the sentence's object and goal in the images.
-        localising: Weight of telling where these two are, per normalised unit of the state's x, y, z (about 0.15 m).
+        localising: Weight of telling where these two are, per normalised unit of the state's x, y, z (about 0.12 m).
     """
 
     masks: int = 2
