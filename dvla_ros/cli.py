@@ -18,8 +18,6 @@ from rich.table import Table
 
 from dvla_ros.errors import ConfigurationError, DvlaError
 
-SHIPPED_CHECKPOINT = "checkpoints/widowx_dd_vla_small"
-
 console = Console()
 
 
@@ -216,6 +214,7 @@ def _load(checkpoint: Path, device: str, decoding: dict[str, object]):  # type: 
 
 
 def _shipped() -> Path:
+    from dvla_ros.nodes.node_table import SHIPPED_CHECKPOINT
     from dvla_ros.nodes.share import share_path
 
     return share_path(SHIPPED_CHECKPOINT)

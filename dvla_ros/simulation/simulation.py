@@ -24,7 +24,6 @@ from dvla_ros.simulation.tasks import Judgement, SceneState, Task, task_named
 _SETTLE_S = 0.2
 # The gripper motor turns about 2.5 rad over the stroke of the fingers.
 _GRIPPER_RAD_PER_M = 113.0
-_HOME_FINGER = FINGER_OPEN
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Simulation:
         for colour, pose in layout.cubes.items():
             self.data.qpos[self._cube[colour] : self._cube[colour] + 7] = pose
         self.data.mocap_pos[0] = layout.plate
-        self._put_arm(start_configuration(rng), _HOME_FINGER)
+        self._put_arm(start_configuration(rng), FINGER_OPEN)
         mujoco.mj_step(self.model, self.data, round(_SETTLE_S / TIMESTEP))
         self.data.time = 0.0
         self._initial = self.scene_state()

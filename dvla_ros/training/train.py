@@ -186,10 +186,13 @@ class Trainer:
     def _jitter(self, images: Tensor) -> Tensor:
         """Lighting and sensor noise, float `[B, C, 3, h, w]` in 0..255."""
         batch, cameras = images.shape[:2]
-        draw = lambda low, high, shape: low + (high - low) * torch.rand(shape, generator=self._generator)  # noqa: E731
-        gain = draw(0.85, 1.15, (batch, cameras, 1, 1, 1)) * draw(0.95, 1.05, (batch, cameras, 3, 1, 1))
-        offset = draw(-10.0, 10.0, (batch, cameras, 1, 1, 1))
+        gain = self._uniform(0.85, 1.15, batch, cameras, 1) * self._uniform(0.95, 1.05, batch, cameras, 3)
+        offset = self._uniform(-10.0, 10.0, batch, cameras, 1)
         return images.float() * gain + offset + 3.0 * torch.randn(images.shape, generator=self._generator)
+
+    def _uniform(self, low: float, high: float, batch: int, cameras: int, channels: int) -> Tensor:
+        """One draw per image or per colour channel, `[B, C, channels, 1, 1]`."""
+        return low + (high - low) * torch.rand(batch, cameras, channels, 1, 1, generator=self._generator)
 
     def _log(self, progress: Progress, report: Callable[[Progress], None]) -> None:
         self.config.out.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dvla_ros.cli import SHIPPED_CHECKPOINT
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, pick_confusion, summarise
+from dvla_ros.nodes.node_table import SHIPPED_CHECKPOINT
 from dvla_ros.nodes.share import share_path
 from dvla_ros.policies.load import load_policy
 
