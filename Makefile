@@ -4,7 +4,7 @@ PYTHON_IN_VENV := .venv/bin/python
 SOURCES := dvla_ros test scripts benchmarks launch setup.py
 
 # The sentence reaches the recipe through the environment: quotes in it do no harm.
-export INSTRUCTION
+export INSTRUCTION SYSTEM
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint format clean clean-all
@@ -17,8 +17,8 @@ setup: ## install what is missing (PYTHON=/path/to/python chooses the Python)
 
 build: setup ## build the messages (a part of setup; after a change in msg, srv or action)
 
-demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up the blue cube")
-	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"}
+demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up the blue cube" SYSTEM=ud_vla)
+	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${SYSTEM:+--system "$$SYSTEM"}
 
 test: setup ## all tests (ARGS="-k timeline" for a part)
 	@$(PYTHON_IN_VENV) -m pytest $(ARGS)

@@ -30,8 +30,7 @@ from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.nodes.background_nodes import BackgroundNodes
 from dvla_ros.nodes.isolation import isolate
 from dvla_ros.nodes.launch_arguments import AUTO
-from dvla_ros.nodes.node_table import SHIPPED_CHECKPOINT
-from dvla_ros.nodes.share import share_path
+from dvla_ros.nodes.node_table import shipped_checkpoint
 from dvla_ros.nodes.spinning_node import SpinningNode
 from dvla_ros.policies.checkpoint import read_config
 
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(config: ControlLoopConfig) -> dict[str, object]:
     """All four measurements under one load; the shipped setting's figures stand at the top level."""
     machine = machine_line()
-    checkpoint = share_path(SHIPPED_CHECKPOINT) if config.checkpoint == AUTO else Path(config.checkpoint)
+    checkpoint = shipped_checkpoint("dd_vla") if config.checkpoint == AUTO else Path(config.checkpoint)
     read_config(checkpoint)
     isolate()
     rows: dict[str, dict[str, float]] = {}

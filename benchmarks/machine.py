@@ -8,8 +8,16 @@ from pathlib import Path
 def machine_line() -> str:
     """Processor, cores, load at the start, kernel and Python."""
     load, *_ = os.getloadavg()
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{_processor()}, {os.cpu_count()} cores, load {load:.1f}, {system}"
+    return f"{_processor()}, {os.cpu_count()} cores, load {load:.1f}, {_system()}"
+
+
+def machine_name() -> str:
+    """The same without the load, for figures that were not taken just now."""
+    return f"{_processor()}, {os.cpu_count()} cores, {_system()}"
+
+
+def _system() -> str:
+    return f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 
 def _processor() -> str:

@@ -44,7 +44,8 @@ class SuccessConfig:
         seeds: Number of episodes; scene `seed + i` is given to task i modulo the number of tasks.
         seed: First scene seed; training uses those from 1 000 000.
         time_limit: Simulated seconds per episode.
-        checkpoint: Folder of the policy's checkpoint; auto: the shipped one.
+        system: Which shipped policy to measure, where checkpoint is auto.
+        checkpoint: Folder of the policy's checkpoint; auto: the one shipped for the system.
         record: File with one JSON line per episode, to which a run adds and from which it goes on.
         logs: Folder for what the nodes print.
         json: File for the figures.
@@ -54,6 +55,7 @@ class SuccessConfig:
     seeds: int = 100
     seed: int = 0
     time_limit: float = 25.0
+    system: str = "dd_vla"
     checkpoint: str = AUTO
     record: Path = Path("ros_success.jsonl")
     logs: Path = Path("ros_success_log")
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    summary = {"machine": machine_line(), "checkpoint": config.checkpoint, "seed": config.seed, **summarise(episodes)}
+    summary = {"machine": machine_line(), "system": config.system, "checkpoint": config.checkpoint, "seed": config.seed, **summarise(episodes)}
     print_tables(summary)
     if config.json is not None:
         config.json.parent.mkdir(parents=True, exist_ok=True)
@@ -96,13 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(config: SuccessConfig) -> list[RosEpisode]:
     """The episodes asked for: those in the record, and the others run now."""
-    digest = weights_digest(config.checkpoint)
+    policy = {"system": config.system, "checkpoint": config.checkpoint}
+    digest = weights_digest(policy)
     wanted = config.requests()
     known = {(e.task, e.seed): e for e in matching(read_episodes(config.record), digest, config.time_limit)}
     missing = [request for request in wanted if (request.task, request.seed) not in known]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} episodes are in {config.record}.")
     if missing:
-        given = {"checkpoint": config.checkpoint, "task": missing[0].task, "seed": str(missing[0].seed)}
+        given = {**policy, "task": missing[0].task, "seed": str(missing[0].seed)}
         with simulated_robot("ros_success", given, config.logs) as session:
             for episode in run_all(session, missing):
                 recorded = replace(episode, checkpoint=digest)

@@ -93,11 +93,12 @@ def _collect(words: Sequence[str]) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    from dvla_ros.training.train import Progress, TrainConfig, Trainer
+    from dvla_ros.training.config import TrainConfig
+    from dvla_ros.training.train import Progress, Trainer
 
     @dataclass(frozen=True)
     class Train:
-        """Train the small Discrete Diffusion VLA on demonstrations."""
+        """Train a small policy of one of the systems on demonstrations."""
 
         train: tyro.conf.OmitArgPrefixes[TrainConfig]
         json: Path | None = None
@@ -107,14 +108,38 @@ def _train(words: Sequence[str]) -> int:
 
     def report(progress: Progress) -> None:
         last.append(progress)
-        console.print(
-            f"step {progress.step}/{options.train.steps}  {progress.examples_per_second:.0f} examples/s  "
-            f"tokens {progress.tokens:.3f}  grounding {progress.grounding:.3f}  localising {progress.localising:.4f}"
-        )
+        losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
+        rate = progress.examples_per_second
+        console.print(f"step {progress.step}/{options.train.steps}  {rate:.0f} examples/s  {losses}")
 
     Trainer(options.train).run(report)
     console.print(f"Wrote {options.train.out}.")
     _write_json(options.json, asdict(last[0]) | {"seed": options.train.seed})
+    return 0
+
+
+def _train_vq(words: Sequence[str]) -> int:
+    from dvla_ros.training.train_vq import TrainVqConfig, VqProgress, VqTrainer
+
+    @dataclass(frozen=True)
+    class TrainVq:
+        """Train the image tokenizer of ud_vla on demonstrations."""
+
+        train: tyro.conf.OmitArgPrefixes[TrainVqConfig]
+        json: Path | None = None
+
+    options = tyro.cli(TrainVq, args=words, prog="dvla train-vq")
+
+    def report(progress: VqProgress) -> None:
+        console.print(
+            f"step {progress.step}/{options.train.steps}  {progress.images_per_second:.0f} images/s  "
+            f"reconstruction {progress.reconstruction:.4f}"
+        )
+
+    trainer = VqTrainer(options.train)
+    trainer.run(report)
+    console.print(f"Wrote {options.train.out}.")
+    _write_json(options.json, asdict(trainer.evaluate()) | {"seed": options.train.seed})
     return 0
 
 
@@ -123,7 +148,8 @@ class Simulate:
     """Measure the success of a checkpoint in simulation, without ROS.
 
     Attributes:
-        checkpoint: Checkpoint folder; the shipped one by default.
+        system: Which shipped policy to measure, where no checkpoint is given.
+        checkpoint: Checkpoint folder; the one shipped for the system by default.
         tasks: Task names or families (pick, put, stack, push); all by default.
         episodes: Episodes, spread evenly over the tasks.
         seed: First scene seed.
@@ -136,6 +162,7 @@ class Simulate:
         json: File for the result.
     """
 
+    system: str = "dd_vla"
     checkpoint: Path | None = None
     tasks: tuple[str, ...] = ()
     episodes: int = 36
@@ -153,6 +180,7 @@ def _simulate(words: Sequence[str]) -> int:
     import torch
 
     from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, summarise
+    from dvla_ros.policies.settings import parse_settings
     from dvla_ros.simulation.tasks import tasks_of
 
     options = tyro.cli(Simulate, args=words, prog="dvla simulate")
@@ -165,7 +193,7 @@ def _simulate(words: Sequence[str]) -> int:
         inference_s=options.inference_s,
         time_limit=options.time_limit,
     )
-    policy = _load(options.checkpoint or _shipped(), options.device, _settings(options.decoding))
+    policy = _load(options.checkpoint or _shipped(options.system), options.device, parse_settings(options.decoding))
     episodes: list[Episode] = []
     with ProgressBar(console=console) as bar:
         task = bar.add_task("simulating", total=config.episodes)
@@ -193,31 +221,17 @@ def _summary_table(summary: dict[str, object]) -> Table:
     return table
 
 
-def _settings(words: Sequence[str]) -> dict[str, object]:
-    """`name=value` words to a dictionary, values read as JSON where they are, else as text."""
-    settings: dict[str, object] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise ConfigurationError(f"A decoder setting is name=value, got {word!r}.")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
-
-
 def _load(checkpoint: Path, device: str, decoding: dict[str, object]):  # type: ignore[no-untyped-def]
     from dvla_ros.policies.load import load_policy
 
     return load_policy(checkpoint, device, decoding)
 
 
-def _shipped() -> Path:
-    from dvla_ros.nodes.node_table import SHIPPED_CHECKPOINT
-    from dvla_ros.nodes.share import share_path
+def _shipped(system: str) -> Path:
+    from dvla_ros.nodes.node_table import shipped_checkpoint
+    from dvla_ros.policies.systems import system_named
 
-    return share_path(SHIPPED_CHECKPOINT)
+    return shipped_checkpoint(system_named(system).name)
 
 
 def _write_json(path: Path | None, values: object) -> None:
@@ -231,7 +245,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "demo": ("drive the simulated WidowX with the shipped policy and film it", _demo),
     "bringup": ("start a robot's nodes, as the launch file does", _bringup),
     "collect": ("make demonstrations in simulation", _collect),
-    "train": ("train the small policy on demonstrations", _train),
+    "train": ("train a small policy of one of the systems on demonstrations", _train),
+    "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "simulate": ("measure a policy's success in simulation, without ROS", _simulate),
 }
 

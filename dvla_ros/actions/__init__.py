@@ -1,1 +1,1 @@
-"""Continuous action chunks to tokens and back: normalisation and bins. Imports numpy only."""
+"""Continuous action chunks to tokens and back: normalisation, bins, FAST, gripper. Needs numpy and tokenizers."""

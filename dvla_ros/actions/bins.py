@@ -1,11 +1,28 @@
 """Uniform bins over -1..1: a continuous action number to one token, as in OpenVLA."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dvla_ros.errors import ActionError, ConfigurationError
 
 OPENVLA_VOCABULARY = 32000  # Llama-2's, without the padding and mask tokens that were added
+
+
+class ActionBins(Protocol):
+    """Numbers in -1..1 to ids 0..num_bins-1 and back: `UniformBins`, `intervals.UniformIntervals`."""
+
+    num_bins: int
+    centres: NDArray[np.float64]
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """Normalised numbers of any shape to ids."""
+        ...
+
+    def decode(self, ids: ArrayLike) -> NDArray[np.float64]:
+        """Ids of any shape to the centres of their bins."""
+        ...
 
 
 class UniformBins:

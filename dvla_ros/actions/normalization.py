@@ -4,16 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dvla_ros.errors import ActionError, CheckpointError
+from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError
 
 FloatArray = NDArray[np.float64]
+Bounds = Literal["quantile", "min_max", "widened_min_max"]
 
 _EPSILON = 1e-8  # OpenVLA's guard against a column that never changes
+_MARGIN = 1e-4  # DexVLA's guard, on either side
 _FIELDS = ("mean", "std", "max", "min", "q01", "q99")
 
 
@@ -109,7 +111,7 @@ class DatasetStatistics:
         if not path.is_file():
             raise CheckpointError(f"There are no data-set statistics at {path}.")
         blocks: dict[str, Any] = json.loads(path.read_text())
-        block = blocks[_chosen_key(blocks, key, path)]
+        block = blocks[chosen_key(blocks, key, path)]
         missing = [name for name in ("action", "proprio") if name not in block]
         if missing:
             raise CheckpointError(f"The statistics in {path} lack {missing}; they hold {sorted(block)}.")
@@ -131,7 +133,12 @@ class DatasetStatistics:
         path.write_text(json.dumps({key: block}, indent=2) + "\n")
 
 
-def _chosen_key(blocks: Mapping[str, Any], key: str | None, path: Path) -> str:
+def chosen_key(blocks: Mapping[str, Any], key: str | None, path: Path) -> str:
+    """The key of a file's blocks that `key` means: itself, `<key>_no_noops`, or with None the only one there is.
+
+    Raises:
+        CheckpointError: There is none, or several and no name.
+    """
     if key is None and len(blocks) == 1:
         return next(iter(blocks))
     for candidate in (key, f"{key}_no_noops"):
@@ -151,14 +158,19 @@ class Normalizer:
         low: float64 `[D]`, becomes -1.
         high: float64 `[D]`, becomes 1.
         mask: bool `[D]`, columns to normalise.
+        epsilon: The 1e-8 of `normalize`.
+        inverse_epsilon: That of `unnormalize`; 0 in UD-VLA, whose round trip is therefore off by as much.
 
     Raises:
-        ActionError: Lengths differ, a bound is not finite, or low exceeds high.
+        ActionError: Lengths differ, a bound is not finite, low exceeds high, an epsilon is negative, or `epsilon` is
+            0 and a normalised column never changes.
     """
 
     low: FloatArray
     high: FloatArray
     mask: NDArray[np.bool_]
+    epsilon: float = _EPSILON
+    inverse_epsilon: float = _EPSILON
 
     def __post_init__(self) -> None:
         if self.low.ndim != 1 or not self.low.shape == self.high.shape == self.mask.shape:
@@ -167,15 +179,31 @@ class Normalizer:
             )
         if not (np.isfinite(self.low) & np.isfinite(self.high) & (self.low <= self.high)).all():
             raise ActionError(f"Bounds must be finite with low <= high, got {self.low} and {self.high}.")
+        if self.epsilon < 0 or self.inverse_epsilon < 0:
+            raise ActionError(f"The epsilons must not be negative, got {self.epsilon} and {self.inverse_epsilon}.")
+        if self.epsilon == 0 and (self.mask & (self.low == self.high)).any():
+            raise ActionError("A normalised column never changes; give a positive epsilon or mask the column.")
 
     @classmethod
-    def from_statistics(
-        cls, statistics: FeatureStatistics, bounds: Literal["quantile", "min_max"] = "quantile"
-    ) -> "Normalizer":
-        """Between the 1st and the 99th percentile, or between the extremes (ALOHA)."""
+    def from_statistics(cls, statistics: FeatureStatistics, bounds: Bounds = "quantile") -> "Normalizer":
+        """Between bounds of the data.
+
+        Args:
+            statistics: Of the data.
+            bounds: `quantile`, the 1st and 99th percentile; `min_max`, the extremes (ALOHA); `widened_min_max`, the
+                extremes moved outward by 1e-4, and no epsilon (DexVLA).
+
+        Raises:
+            ConfigurationError: `bounds` is none of these.
+        """
         if bounds == "quantile":
             return cls(statistics.q01, statistics.q99, statistics.mask)
-        return cls(statistics.min, statistics.max, statistics.mask)
+        if bounds == "min_max":
+            return cls(statistics.min, statistics.max, statistics.mask)
+        if bounds == "widened_min_max":
+            low, high = statistics.min - _MARGIN, statistics.max + _MARGIN
+            return cls(low, high, statistics.mask, epsilon=0.0, inverse_epsilon=0.0)
+        raise ConfigurationError(f"bounds must be one of {get_args(Bounds)}, got {bounds!r}.")
 
     @property
     def dim(self) -> int:
@@ -189,7 +217,7 @@ class Normalizer:
             ActionError: Another number of columns.
         """
         physical = self._checked(values)
-        scaled = np.clip(2 * (physical - self.low) / self._width - 1, -1, 1)
+        scaled = np.clip(2 * (physical - self.low) / self._width(self.epsilon) - 1, -1, 1)
         return np.where(self.mask, scaled, physical)
 
     def unnormalize(self, values: ArrayLike) -> FloatArray:
@@ -199,11 +227,12 @@ class Normalizer:
             ActionError: Another number of columns.
         """
         normalized = self._checked(values)
-        return np.where(self.mask, 0.5 * (normalized + 1) * self._width + self.low, normalized)
+        physical = 0.5 * (normalized + 1) * self._width(self.inverse_epsilon) + self.low
+        return np.where(self.mask, physical, normalized)
 
-    @property
-    def _width(self) -> FloatArray:
-        return self.high - self.low + _EPSILON
+    def _width(self, epsilon: float) -> FloatArray:
+        # Where the mask says no, the quotient is not used, but must not divide by zero either.
+        return np.where(self.mask, self.high - self.low + epsilon, 1.0)
 
     def _checked(self, values: ArrayLike) -> FloatArray:
         array = np.asarray(values, dtype=np.float64)

@@ -20,6 +20,7 @@ class Segment:
         dims: Columns D.
         vocabulary: Number of token ids, at least 2; valid ids are 0..vocabulary-1.
         prefilled: One id per position that is the same in every canvas, `FREE` elsewhere; empty for none.
+        reserved: The last this many ids stand only where they are prefilled or frozen; no decoder chooses them.
 
     Raises:
         ConfigurationError: A size is too small, or `prefilled` has the wrong length or an unknown id.
@@ -30,6 +31,7 @@ class Segment:
     dims: int
     vocabulary: int
     prefilled: tuple[int, ...] = ()
+    reserved: int = 0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.dims, self.vocabulary - 1) < 1:
@@ -37,6 +39,10 @@ class Segment:
                 f"Segment '{self.name}' needs steps and dims of at least 1 and a vocabulary of at least 2, got "
                 f"steps={self.steps}, dims={self.dims}, "
                 f"vocabulary={self.vocabulary}."
+            )
+        if not 0 <= self.reserved < self.vocabulary:
+            raise ConfigurationError(
+                f"Segment '{self.name}' reserves {self.reserved} of {self.vocabulary} ids; leave at least one to choose."
             )
         if self.prefilled and len(self.prefilled) != self.length:
             raise ConfigurationError(
@@ -54,16 +60,36 @@ class Segment:
         """Number of positions, H * D."""
         return self.steps * self.dims
 
+    @property
+    def choices(self) -> int:
+        """Number of ids that a decoder may choose from: 0..choices-1."""
+        return self.vocabulary - self.reserved
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A guess to start from, such as the rows of the previous chunk that are still to come; decoders may change it.
+
+    Attributes:
+        tokens: int64 `[B, L]`, `FREE` where there is no guess.
+        confidence: float32 `[B, L]`, how sure the guess is, 0..1.
+    """
+
+    tokens: Tensor
+    confidence: Tensor
+
 
 @dataclass(frozen=True)
 class Canvas:
-    """Segments side by side, L positions in all, over one vocabulary; MASK is the id after the last token.
+    """Segments side by side, L positions in all; MASK is one id for all of them, after the largest vocabulary.
+
+    Each segment counts its ids from 0. The logits of ids that a segment has not, or reserves, are -inf.
 
     Attributes:
         segments: In the order of their positions.
 
     Raises:
-        ConfigurationError: No segment, a name twice, or segments of different vocabularies.
+        ConfigurationError: No segment, or a name twice.
     """
 
     segments: tuple[Segment, ...]
@@ -72,10 +98,6 @@ class Canvas:
         names = [segment.name for segment in self.segments]
         if not names or len(set(names)) != len(names):
             raise ConfigurationError(f"A canvas needs segments with different names, got {names}.")
-        if len({segment.vocabulary for segment in self.segments}) != 1:
-            raise ConfigurationError(
-                f"All segments of a canvas share one vocabulary, got {[s.vocabulary for s in self.segments]}."
-            )
 
     @property
     def length(self) -> int:
@@ -84,8 +106,21 @@ class Canvas:
 
     @property
     def vocabulary(self) -> int:
-        """Number of token ids V, without MASK."""
-        return self.segments[0].vocabulary
+        """Number of token ids V of the largest segment, without MASK."""
+        return max(segment.vocabulary for segment in self.segments)
+
+    @property
+    def one_vocabulary(self) -> bool:
+        """Whether every id may be chosen at every position."""
+        return all(segment.choices == self.vocabulary for segment in self.segments)
+
+    def allowed(self, device: torch.device | str = "cpu") -> Tensor:
+        """Ids that may be chosen at each position, bool `[L, V]`."""
+        return torch.arange(self.vocabulary, device=device) < self.vocabularies(device).unsqueeze(1)
+
+    def vocabularies(self, device: torch.device | str = "cpu") -> Tensor:
+        """Number of ids that may be chosen at each position, int64 `[L]`."""
+        return torch.tensor([s.choices for s in self.segments for _ in range(s.length)], device=device)
 
     @property
     def mask_token(self) -> int:
@@ -152,25 +187,36 @@ class Canvas:
         """
         known = self._prefilled(device).expand(batch_size, -1)
         if frozen_tokens is not None:
-            frozen_tokens = self._checked(frozen_tokens, batch_size).to(device)
+            self.check_ids(frozen_tokens, batch_size, "Frozen tokens")
+            frozen_tokens = frozen_tokens.to(device, torch.int64)
             if bool(((known != FREE) & (frozen_tokens != FREE) & (known != frozen_tokens)).any()):
                 raise ActionError("Frozen tokens differ from the prefilled ones of the canvas; leave those free.")
             known = torch.where(known == FREE, frozen_tokens, known)
         fixed = known != FREE
         return torch.where(fixed, known, self.mask_token), fixed
 
+    def check_ids(self, tokens: Tensor, batch_size: int, what: str) -> None:
+        """Check tokens that a caller brings: a canvas of its own for every row, of known ids.
+
+        Args:
+            tokens: int64 `[B, L]`, `FREE` where nothing is said.
+            batch_size: B.
+            what: Their name in the message, e.g. `Frozen tokens`.
+
+        Raises:
+            ActionError: Another shape, or an id outside the vocabulary of its segment.
+        """
+        if tokens.shape != (batch_size, self.length):
+            raise ActionError(f"{what} must have shape {[batch_size, self.length]}, got {list(tokens.shape)}.")
+        for segment in self.segments:
+            part = tokens[:, self.span(segment.name)]
+            low, high = int(part.min()), int(part.max())
+            if low < FREE or high >= segment.vocabulary:
+                raise ActionError(
+                    f"{what} of '{segment.name}' must be 0..{segment.vocabulary - 1}, or {FREE} where free; "
+                    f"got {low}..{high}."
+                )
+
     def _prefilled(self, device: torch.device) -> Tensor:
         ids = [token for s in self.segments for token in (s.prefilled or (FREE,) * s.length)]
         return torch.tensor([ids], dtype=torch.int64, device=device)
-
-    def _checked(self, frozen_tokens: Tensor, batch_size: int) -> Tensor:
-        if frozen_tokens.shape != (batch_size, self.length):
-            raise ActionError(
-                f"Frozen tokens must have shape {[batch_size, self.length]}, got {list(frozen_tokens.shape)}."
-            )
-        low, high = int(frozen_tokens.min()), int(frozen_tokens.max())
-        if low < FREE or high >= self.vocabulary:
-            raise ActionError(
-                f"Frozen tokens must be 0..{self.vocabulary - 1}, or {FREE} where free; got {low}..{high}."
-            )
-        return frozen_tokens.to(torch.int64)

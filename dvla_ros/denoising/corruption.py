@@ -7,8 +7,6 @@ from dvla_ros.denoising.sampling import lowest
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.errors import ActionError
 
-_LEAST_RATIO = 1e-6
-
 
 def mask_for_training(
     tokens: Tensor,
@@ -47,11 +45,32 @@ def mask_for_training(
         raise ActionError(f"frozen_prefix must have shape [{rows}], got {list(frozen_prefix.shape)}.")
     free = torch.arange(length, device=tokens.device) >= frozen_prefix.unsqueeze(1)
 
-    ratio = schedule_named(schedule)(torch.rand(rows, 1, generator=generator, device=tokens.device))
-    wanted = torch.round(free.sum(dim=1, keepdim=True) * ratio.clamp(_LEAST_RATIO, 1.0)).long()
+    count = free.sum(dim=1, keepdim=True)
+    ratio = schedule_named(schedule)(torch.rand(rows, 1, generator=generator, device=tokens.device), count)
+    wanted = torch.round(count * ratio).long()
     lottery = torch.rand(rows, length, generator=generator, device=tokens.device)
     is_masked = lowest(lottery, free, wanted.clamp_min(min_masked))
     return tokens.masked_fill(is_masked, mask_token), is_masked
+
+
+def mask_independently(
+    tokens: Tensor, mask_token: int, generator: torch.Generator, *, least_ratio: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mask each position with the probability t ~ U[0, 1) of its row, as LLaDA is trained.
+
+    Args:
+        tokens: int64 `[B, L]`, the true canvas.
+        mask_token: Id written where masked.
+        generator: On the device of `tokens`.
+        least_ratio: epsilon of t <- (1 - epsilon) t + epsilon.
+
+    Returns:
+        The corrupted canvas int64 `[B, L]`, the masked positions bool `[B, L]` and the ratios t `[B, 1]`.
+    """
+    rows, length = tokens.shape
+    ratio = torch.rand(rows, 1, generator=generator, device=tokens.device) * (1.0 - least_ratio) + least_ratio
+    is_masked = torch.rand(rows, length, generator=generator, device=tokens.device) < ratio
+    return tokens.masked_fill(is_masked, mask_token), is_masked, ratio
 
 
 def sample_frozen_steps(

@@ -1,18 +1,19 @@
 """The one denoising loop: a decoder never sees the network, the network never sees the schedule."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from dvla_ros.denoising.canvas import Canvas
-from dvla_ros.denoising.state import DecodeState, StepTrace
-from dvla_ros.errors import ActionError, ConfigurationError
+from dvla_ros.denoising.canvas import Canvas, WarmStart
+from dvla_ros.denoising.noise import Noise
+from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
+from dvla_ros.errors import ActionError
 
-LogitsFn = Callable[[Tensor], Tensor]
+LogitsFn = Callable[[Tensor], Tensor | Scores]
 StateT = TypeVar("StateT", bound=DecodeState)
 
 
@@ -22,12 +23,20 @@ class Denoiser(Protocol[StateT]):
     `start` may look at tensor values; `step` must not wait for the device, so that it can be captured in a graph.
     """
 
-    def start(self, canvas: Canvas, *, batch_size: int, frozen_tokens: Tensor | None, device: torch.device) -> StateT:
-        """The state before the first step, with the number of steps this batch needs."""
+    def start(
+        self,
+        canvas: Canvas,
+        *,
+        noise: Noise,
+        frozen_tokens: Tensor | None,
+        warm_start: WarmStart | None,
+        device: torch.device,
+    ) -> StateT:
+        """The state before the first step, with the number of steps this batch needs; one row per row of `noise`."""
         ...
 
-    def step(self, index: int, state: StateT, logits: Tensor, generator: torch.Generator) -> tuple[StateT, StepTrace]:
-        """One denoising step from logits `[B, L, V]` of `state.tokens`; leaves no MASK after the last one."""
+    def step(self, index: int, state: StateT, scores: Scores, noise: Noise) -> tuple[StateT, StepTrace]:
+        """One denoising step from the scores of `state.tokens`; leaves no MASK after the last one."""
         ...
 
 
@@ -40,7 +49,7 @@ class DenoisingResult:
         confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed.
         trace: One entry per denoising step; empty when it was not asked for.
         nfe: Network function evaluations.
-        filled: bool `[B, L]`, positions that were still masked at the deadline and took the arg-max of the last
+        filled: bool `[B, L]`, positions that were still undecided at the deadline and took the arg-max of the last
             logits. They are not in the trace.
     """
 
@@ -57,10 +66,11 @@ def denoise(
     canvas: Canvas,
     denoiser: Denoiser[StateT],
     *,
-    batch_size: int,
-    generator: torch.Generator,
+    seeds: Sequence[int],
     frozen_tokens: Tensor | None = None,
+    warm_start: WarmStart | None = None,
     deadline_s: float | None = None,
+    finish_early: bool = True,
     keep_trace: bool = True,
     device: torch.device | str = "cpu",
     clock: Callable[[], float] = time.perf_counter,
@@ -68,42 +78,52 @@ def denoise(
     """Generate a batch of canvases.
 
     Args:
-        logits_fn: The network: tokens int64 `[B, L]` (mask token V where masked) to logits float `[B, L, V]`.
+        logits_fn: The network: tokens int64 `[B, L]` (mask token V where masked) to logits float `[B, L, V]`, or to
+            `Scores`.
         canvas: What to generate.
         denoiser: How.
-        batch_size: B.
-        generator: The only source of randomness, on `device`: the same seed gives the same answer.
+        seeds: One per row, B in all, and the only source of randomness: a row's answer depends on its own seed alone.
         frozen_tokens: int64 `[B, L]`, ids that are given and never change, -1 where free.
+        warm_start: A guess to start from.
         deadline_s: No further step is started after this many seconds; the first always runs.
+        finish_early: End when nothing is undecided in any row. Asking waits for the device after every step.
         keep_trace: Whether to keep an entry per step.
         device: Where the canvas and the logits live.
         clock: Seconds, monotonic.
 
     Raises:
         ActionError: Frozen tokens are malformed, or the network answers with the wrong shape or with NaN.
-        ConfigurationError: The generator is on another kind of device.
     """
     device = torch.device(device)
-    if generator.device.type != device.type:
-        raise ConfigurationError(f"The generator is on {generator.device}, the canvas on {device}; make both the same.")
     started = clock()
-    state = denoiser.start(canvas, batch_size=batch_size, frozen_tokens=frozen_tokens, device=device)
+    noise = Noise(seeds, device)
+    allowed = None if canvas.one_vocabulary else canvas.allowed(device)
+    state = denoiser.start(canvas, noise=noise, frozen_tokens=frozen_tokens, warm_start=warm_start, device=device)
     trace: list[StepTrace] = []
-    logits = None
+    scores = None
     nfe = 0
-    while nfe < state.num_steps and not (nfe and _expired(started, deadline_s, clock, device)):
-        logits = _checked(logits_fn(state.tokens), batch_size, canvas)
-        state, entry = denoiser.step(nfe, state, logits, generator)
+    while nfe < state.num_steps and not (nfe and _is_over(state, finish_early, started, deadline_s, clock, device)):
+        scores = _checked(logits_fn(state.tokens), noise.batch_size, canvas, allowed)
+        state, entry = denoiser.step(nfe, state, scores, noise)
         nfe += 1
         if keep_trace:
             trace.append(entry)
-    tokens, confidence, filled = _fill(state, logits, canvas.mask_token)
+    tokens, confidence, filled = _fill(state, scores, complete=nfe == state.num_steps)
     if not bool(torch.isfinite(confidence).all()):
         raise ActionError("The network answered with NaN logits; check the observation and the checkpoint.")
     return DenoisingResult(tokens, confidence, tuple(trace), nfe, filled)
 
 
-def _expired(started: float, deadline_s: float | None, clock: Callable[[], float], device: torch.device) -> bool:
+def _is_over(
+    state: DecodeState,
+    finish_early: bool,
+    started: float,
+    deadline_s: float | None,
+    clock: Callable[[], float],
+    device: torch.device,
+) -> bool:
+    if finish_early and not bool(state.undecided.any()):
+        return True
     if deadline_s is None:
         return False
     if device.type == "cuda":
@@ -111,17 +131,22 @@ def _expired(started: float, deadline_s: float | None, clock: Callable[[], float
     return clock() - started >= deadline_s
 
 
-def _checked(logits: Tensor, batch_size: int, canvas: Canvas) -> Tensor:
+def _checked(answer: Tensor | Scores, batch_size: int, canvas: Canvas, allowed: Tensor | None) -> Scores:
+    scores = answer if isinstance(answer, Scores) else Scores(answer)
     expected = (batch_size, canvas.length, canvas.vocabulary)
-    if logits.shape != expected:
-        raise ActionError(f"The network must answer with logits of shape {list(expected)}, got {list(logits.shape)}.")
-    return logits
+    for part in scores:
+        if part is not None and part.shape != expected:
+            raise ActionError(f"The network must answer with logits of shape {list(expected)}, got {list(part.shape)}.")
+    if allowed is None:
+        return scores
+    rates = None if scores.rates is None else scores.rates.masked_fill(~allowed, 0.0)
+    return Scores(scores.logits.masked_fill(~allowed, -torch.inf), rates)
 
 
-def _fill(state: DecodeState, logits: Tensor | None, mask_token: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fill(state: DecodeState, scores: Scores | None, complete: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Complete a canvas that was cut short with the arg-max of the last logits."""
-    filled = state.tokens == mask_token
-    if logits is None:
-        return state.tokens, state.confidence, filled
-    best, token = torch.softmax(logits.float(), dim=-1).max(dim=-1)
+    if scores is None or complete:
+        return state.tokens, state.confidence, torch.zeros_like(state.undecided)
+    best, token = torch.softmax(scores.logits.float(), dim=-1).max(dim=-1)
+    filled = state.undecided
     return torch.where(filled, token, state.tokens), torch.where(filled, best, state.confidence), filled

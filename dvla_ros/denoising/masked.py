@@ -1,21 +1,26 @@
 """Adaptive masked decoding with secondary re-masking: Discrete Diffusion VLA (arXiv 2508.20072)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from dvla_ros.denoising.canvas import Canvas
+from dvla_ros.denoising.canvas import Canvas, WarmStart
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.plan import StepPlan
-from dvla_ros.denoising.sampling import gumbel, lowest, safe_log
+from dvla_ros.denoising.sampling import entropy, lowest, probability_of, safe_log, sample
 from dvla_ros.denoising.schedules import schedule_named
-from dvla_ros.denoising.state import DecodeState, StepTrace
+from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
+from dvla_ros.denoising.validation import require
+from dvla_ros.denoising.warm_start import starting_canvas
 from dvla_ros.errors import ConfigurationError
 
 Order = Literal["confidence", "max_confidence", "margin", "entropy", "random"]
 Values = Literal["categorical", "perturbed"]
 Remask = Literal["none", "released", "paper"]
+
+_VALUE_DRAW, _PERTURBING_DRAW, _RANKING_DRAW = range(3)
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class MaskedConfig:
 
     Attributes:
         num_steps: T for an empty canvas.
-        schedule: Mask ratio by name, see `schedules`.
+        schedule: Mask ratio by name, see `schedules`; `even` is LLaDA's quota.
         order: Which proposals are committed first: `confidence`, the probability of the sampled token (released);
             `max_confidence`, of the likeliest token (paper); `margin`, its lead over the second (paper); `entropy`,
             the lowest first; `random`.
@@ -40,8 +45,10 @@ class MaskedConfig:
             None to use `remask_top`.
         remask_top: `paper`: so are the this many that lost most (Q), instead of `remask_drop`.
         max_remasks: `paper`: times one position can be re-masked, so that decoding does not oscillate.
-        adaptive_steps: Take max(1, floor(T * unknown / L)) steps when part of the canvas is given (DiscreteRTC,
-            arXiv 2604.25050), instead of T.
+        adaptive_steps: Take max(1, floor(T * unknown / L)) steps when part of the canvas is given or guessed
+            (DiscreteRTC, arXiv 2604.25050), instead of T.
+        warm_keep: Share of a warm start's guesses that is kept, the most confident ones; the others are masked. With 1
+            a guess of the whole canvas is taken as it is, without asking the network.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -60,20 +67,25 @@ class MaskedConfig:
     remask_top: int | None = None
     max_remasks: int = 2
     adaptive_steps: bool = True
+    warm_keep: float = 0.5
 
     def __post_init__(self) -> None:
         schedule_named(self.schedule)
         for name, allowed in (("order", Order), ("values", Values), ("remask", Remask)):
-            _require(getattr(self, name) in get_args(allowed), name, getattr(self, name), f"one of {get_args(allowed)}")
+            self._require(name, getattr(self, name) in get_args(allowed), f"one of {get_args(allowed)}")
         for name, least in (("num_steps", 1), ("value_temperature", 0), ("choice_temperature", 0), ("max_remasks", 0)):
-            _require(getattr(self, name) >= least, name, getattr(self, name), f"at least {least}")
-        _require(0 <= self.remask_below <= 1, "remask_below", self.remask_below, "in 0..1")
+            self._require(name, getattr(self, name) >= least, f"at least {least}")
+        for name in ("remask_below", "warm_keep"):
+            self._require(name, 0 <= getattr(self, name) <= 1, "in 0..1")
         if (self.remask_drop is None) == (self.remask_top is None):
             raise ConfigurationError(
                 f"Masked decoding: give either remask_drop or remask_top, got {self.remask_drop} and {self.remask_top}."
             )
-        _require(self.remask_drop is None or 0 <= self.remask_drop <= 1, "remask_drop", self.remask_drop, "in 0..1")
-        _require(self.remask_top is None or self.remask_top >= 1, "remask_top", self.remask_top, "at least 1")
+        self._require("remask_drop", self.remask_drop is None or 0 <= self.remask_drop <= 1, "in 0..1")
+        self._require("remask_top", self.remask_top is None or self.remask_top >= 1, "at least 1")
+
+    def _require(self, name: str, condition: bool, rule: str) -> None:
+        require(condition, "Masked decoding", name, getattr(self, name), rule)
 
     @classmethod
     def released(cls, num_steps: int = 12, *, soft_remask: bool = False) -> "MaskedConfig":
@@ -88,14 +100,9 @@ class MaskedConfig:
         )
 
     @classmethod
-    def one_shot(cls) -> "MaskedConfig":
-        """The parallel baseline: the arg-max of every position from one network call."""
-        return cls(num_steps=1, greedy=True)
-
-
-def _require(condition: bool, name: str, value: object, rule: str) -> None:
-    if not condition:
-        raise ConfigurationError(f"Masked decoding: {name} must be {rule}, got {value!r}.")
+    def llada(cls, num_steps: int = 10, *, value_temperature: float = 0.0) -> "MaskedConfig":
+        """LLaDA's decode (arXiv 2502.09992): an even quota, the surest tokens first, none ever re-masked."""
+        return cls(num_steps=num_steps, schedule="even", value_temperature=value_temperature, choice_temperature=0.0)
 
 
 @dataclass(frozen=True)
@@ -133,52 +140,63 @@ class MaskedDenoiser:
         self._schedule = schedule_named(config.schedule)
 
     def start(
-        self, canvas: Canvas, *, batch_size: int, frozen_tokens: Tensor | None, device: torch.device
+        self,
+        canvas: Canvas,
+        *,
+        noise: Noise,
+        frozen_tokens: Tensor | None,
+        warm_start: WarmStart | None,
+        device: torch.device,
     ) -> MaskedState:
-        """Everything masked but the given positions; each chunk of the batch gets the steps it needs.
+        """Everything masked but the given and the surest guessed positions; each chunk gets the steps it needs.
 
         Raises:
-            ActionError: `frozen_tokens` has the wrong shape or an id outside the vocabulary.
+            ActionError: `frozen_tokens` or `warm_start` has the wrong shape or an id outside the vocabulary.
         """
-        tokens, frozen = canvas.initial(batch_size, frozen_tokens, device)
-        unknown = (~frozen).sum(dim=-1).tolist()
+        begin = starting_canvas(
+            canvas,
+            batch_size=noise.batch_size,
+            frozen_tokens=frozen_tokens,
+            warm_start=warm_start,
+            keep=self.config.warm_keep,
+            device=device,
+        )
+        unknown = begin.masked.sum(dim=-1).tolist()
         plan = StepPlan.make(unknown, [self._steps(u, canvas) for u in unknown], self._schedule, device)
         return MaskedState(
-            tokens=tokens,
-            confidence=frozen.float(),
-            frozen=frozen,
+            tokens=begin.tokens,
+            confidence=begin.confidence,
+            frozen=begin.frozen,
+            undecided=begin.masked,
             num_steps=plan.num_steps,
-            remasks=torch.zeros_like(tokens),
+            remasks=torch.zeros_like(begin.tokens),
             plan=plan,
         )
 
-    def step(
-        self, index: int, state: MaskedState, logits: Tensor, generator: torch.Generator
-    ) -> tuple[MaskedState, StepTrace]:
-        """One denoising step; `logits` `[B, L, V]` answer `state.tokens`."""
-        mask_token = logits.shape[-1]
-        log_p = torch.log_softmax(logits.float(), dim=-1)
-        masked = state.tokens == mask_token
-        proposal = torch.where(masked, self._propose(log_p, state.plan.ratio_before[index], generator), state.tokens)
-        probability = log_p.gather(-1, proposal.unsqueeze(-1)).squeeze(-1).exp()
+    def step(self, index: int, state: MaskedState, scores: Scores, noise: Noise) -> tuple[MaskedState, StepTrace]:
+        """One denoising step; `scores` answer `state.tokens`."""
+        mask_token = scores.logits.shape[-1]
+        log_p = torch.log_softmax(scores.logits.float(), dim=-1)
+        masked = state.undecided
+        proposal = torch.where(masked, self._propose(index, log_p, state.plan, noise), state.tokens)
+        probability = probability_of(proposal, log_p)
 
-        score = self._score(log_p, probability, masked, state.plan.progress[index], generator)
+        score = self._score(index, log_p, probability, state, noise)
         pool = ~state.frozen if self.config.remask == "released" else masked
         stay = lowest(score, pool, state.plan.masked_after[index])
         remasked = stay & ~masked
         if self.config.remask == "paper":
-            remasked = self._doubtful(index, state, masked, probability)
+            remasked = self._doubtful(index, state, probability)
         becomes_mask = stay | remasked
         committed = masked & ~stay
 
         reference = torch.where(committed, probability, state.confidence).masked_fill(becomes_mask, 0.0)
-        after = MaskedState(
+        after = replace(
+            state,
             tokens=proposal.masked_fill(becomes_mask, mask_token),
             confidence=reference,
-            frozen=state.frozen,
-            num_steps=state.num_steps,
+            undecided=becomes_mask,
             remasks=state.remasks + remasked,
-            plan=state.plan,
         )
         shown = probability.masked_fill(state.frozen, 1.0)
         return after, StepTrace(after.tokens, shown, committed, remasked, state.frozen)
@@ -188,42 +206,49 @@ class MaskedDenoiser:
             return self.config.num_steps
         return max(1, self.config.num_steps * unknown // max(1, canvas.free_length))
 
-    def _propose(self, log_p: Tensor, ratio: Tensor, generator: torch.Generator) -> Tensor:
-        """One token per position, int64 `[B, L]`; Gumbel-max instead of multinomial, which waits for the device."""
+    def _propose(self, index: int, log_p: Tensor, plan: StepPlan, noise: Noise) -> Tensor:
+        """One token per position, int64 `[B, L]`."""
         temperature = self.config.value_temperature
-        if self.config.greedy or (self.config.values == "categorical" and temperature == 0):
+        if self.config.greedy:
             return log_p.argmax(dim=-1)
         if self.config.values == "categorical":
-            return (log_p + temperature * gumbel(log_p, generator)).argmax(dim=-1)
-        perturbed = log_p + gumbel(log_p, generator)
-        return (perturbed + temperature * ratio.unsqueeze(-1) * gumbel(log_p, generator)).argmax(dim=-1)
+            return sample(log_p, temperature, noise, step=index, draw=_VALUE_DRAW)
+        shape = log_p.shape[1:]
+        perturbed = log_p + noise.gumbel(*shape, step=index, draw=_PERTURBING_DRAW)
+        fading = temperature * plan.ratio_before[index].unsqueeze(-1)
+        return (perturbed + fading * noise.gumbel(*shape, step=index, draw=_VALUE_DRAW)).argmax(dim=-1)
 
-    def _score(
-        self, log_p: Tensor, probability: Tensor, masked: Tensor, progress: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def _score(self, index: int, log_p: Tensor, probability: Tensor, state: MaskedState, noise: Noise) -> Tensor:
         """Log certainty of each position's proposal with the noise of this step, float `[B, L]`."""
-        order = self.config.order
-        if order == "random":
-            certainty = torch.ones_like(probability)
-        elif order == "confidence":
-            certainty = probability
-        elif order == "max_confidence":
-            certainty = log_p.amax(dim=-1).exp()
-        elif order == "margin":
-            first_two = log_p.topk(2, dim=-1).values.exp()
-            certainty = first_two[..., 0] - first_two[..., 1]
-        else:
-            certainty = torch.exp(-torch.special.entr(log_p.exp()).sum(dim=-1))
-        score = safe_log(torch.where(masked, certainty, probability * (1 - progress)))
-        noise = 1.0 if order == "random" else 0.0 if self.config.greedy else self.config.choice_temperature
-        if noise == 0:
-            return score
-        return score + (noise * (1 - progress)) * gumbel(score, generator)
+        left = 1 - state.plan.progress[index]
+        certainty = torch.where(state.undecided, self._certainty(log_p, probability), probability * left)
+        temperature = 0.0 if self.config.greedy else self.config.choice_temperature
+        if self.config.order == "random":
+            temperature = 1.0
+        if temperature == 0:
+            return safe_log(certainty)
+        return safe_log(certainty) + temperature * left * noise.gumbel(
+            certainty.shape[-1], step=index, draw=_RANKING_DRAW
+        )
 
-    def _doubtful(self, index: int, state: MaskedState, masked: Tensor, probability: Tensor) -> Tensor:
+    def _certainty(self, log_p: Tensor, probability: Tensor) -> Tensor:
+        """How sure the network is of each position, 0..1, by the chosen order."""
+        order = self.config.order
+        if order == "confidence":
+            return probability
+        if order == "max_confidence":
+            return log_p.amax(dim=-1).exp()
+        if order == "margin":
+            first, second = log_p.topk(2, dim=-1).values.exp().unbind(dim=-1)
+            return first - second
+        if order == "entropy":
+            return torch.exp(-entropy(log_p))
+        return torch.ones_like(probability)
+
+    def _doubtful(self, index: int, state: MaskedState, probability: Tensor) -> Tensor:
         """The paper's two checks on tokens committed in an earlier step, bool `[B, L]`."""
         plan = state.plan
-        held = ~masked & ~state.frozen & (state.remasks < self.config.max_remasks) & ~plan.is_last[index]
+        held = ~state.undecided & ~state.frozen & (state.remasks < self.config.max_remasks) & ~plan.is_last[index]
         improbable = probability < self.config.remask_below * plan.progress[index]
         drop = state.confidence - probability
         if self.config.remask_drop is not None:

@@ -40,7 +40,7 @@ class StepPlan:
         step = torch.arange(longest, dtype=torch.float64).unsqueeze(1)
         total = torch.tensor(num_steps, dtype=torch.float64)
         progress = torch.where(masked_after == 0, 1.0, ((step + 1) / total).clamp(max=1.0))
-        ratio_before = schedule((step / total).clamp(max=1.0))
+        ratio_before = schedule((step / total).clamp(max=1.0), torch.tensor(unknown, dtype=torch.int64))
 
         def table(values: Tensor, dtype: torch.dtype) -> Tensor:
             return values.unsqueeze(-1).to(device=device, dtype=dtype)

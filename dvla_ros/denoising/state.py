@@ -1,10 +1,22 @@
 """What a decoder carries from step to step, and what a step leaves behind for the trace."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
+
+
+class Scores(NamedTuple):
+    """What the network says of a canvas.
+
+    Attributes:
+        logits: float `[B, L, V]` over the clean tokens.
+        rates: float `[B, L, V]`, non-negative replacement rates; only of a network with a rate head (DFM-VLA).
+    """
+
+    logits: Tensor
+    rates: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -15,12 +27,15 @@ class DecodeState:
         tokens: int64 `[B, L]`; still masked positions hold the canvas' mask token.
         confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed, 0 where masked.
         frozen: bool `[B, L]`, positions fixed by the caller or prefilled; no step changes them.
+        undecided: bool `[B, L]`, positions that a further step may still change: the masked ones of a decoder that
+            never looks back. The loop may end when there are none, and takes the arg-max there at a deadline.
         num_steps: Denoising steps that complete every chunk of the batch.
     """
 
     tokens: Tensor
     confidence: Tensor
     frozen: Tensor
+    undecided: Tensor
     num_steps: int
 
 

@@ -71,6 +71,7 @@ class Episode:
         nfe: Network evaluations per chunk.
         decode_ms: Wall time of each prediction.
         rejected: Chunks that the safety gate refused.
+        malformed: Predictions whose tokens were not what an encoder writes.
     """
 
     task: str
@@ -81,6 +82,7 @@ class Episode:
     nfe: tuple[int, ...]
     decode_ms: tuple[float, ...]
     rejected: int
+    malformed: int
 
 
 class SimulatedEpisodes:
@@ -111,7 +113,8 @@ class SimulatedEpisodes:
             prediction = self._policy.predict(self._observe(), seed=seed * 1000 + len(predictions))
             predictions.append(prediction)
             self._control(controller, self._config.inference_s)
-            controller.accept(self._chunk(prediction, len(predictions)), simulation.time)
+            if prediction.usable:
+                controller.accept(self._chunk(prediction, len(predictions)), simulation.time)
             self._control(controller, self._steps * self._policy.spec.dt + self._config.settle_s)
         judgement = simulation.judge()
         return Episode(
@@ -123,6 +126,7 @@ class SimulatedEpisodes:
             nfe=tuple(p.nfe for p in predictions),
             decode_ms=tuple(1e3 * p.timings.total_s for p in predictions),
             rejected=sum(controller.statistics.rejected.values()),
+            malformed=sum(bool(p.malformed) for p in predictions),
         )
 
     def _observe(self) -> Observation:
@@ -176,6 +180,7 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
         "pick_confusion": pick_confusion(episodes),
         "seconds_p50": percentile([e.seconds for e in episodes if e.outcome == "success"], 50),
         "chunks_rejected": sum(e.rejected for e in episodes),
+        "chunks_malformed": sum(e.malformed for e in episodes),
         "failures": [[e.task, e.seed, e.outcome, e.detail] for e in episodes if e.outcome != "success"],
     }
 

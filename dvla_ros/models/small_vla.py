@@ -1,22 +1,20 @@
-"""The small vision-language-action network: instructed keypoints, one trunk, a head over action tokens.
+"""The small vision-language-action network of the token systems: perception, one trunk, a head per segment."""
 
-Keypoints of the sentence's object and goal are triangulated to points in space, and the way from the gripper to each is
-given to the trunk as a token: a small network need not learn to subtract.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from dvla_ros.denoising.canvas import Canvas
+from dvla_ros.denoising.state import Scores
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.text import WIDTH as TEXT_WIDTH
-from dvla_ros.models.trunk import PrefixCache, Trunk
-from dvla_ros.models.vision import FREQUENCIES, STRIDE, InstructedKeypoints, Stem, waves
+from dvla_ros.models.canvas_io import SegmentIO, SegmentSizes
+from dvla_ros.models.perception import Percept, Perception, PerceptionConfig
+from dvla_ros.models.rate_head import RateHead
+from dvla_ros.models.trunk import PrefixCache, Trunk, TrunkConfig
 
-POINTS = 2
-"""What a sentence speaks of: an object, and the place it is to go to."""
+Attention = Literal["full", "merged", "block_causal"]
 
 
 @dataclass(frozen=True)
@@ -24,43 +22,55 @@ class SmallVlaConfig:
     """Sizes of the network.
 
     Attributes:
-        cameras: Number of cameras.
-        image_width: Pixels; a multiple of 8.
-        image_height: Pixels; a multiple of 8.
-        text_tokens: Length of a sentence.
-        state_dim: Numbers in the state.
-        horizon: Rows of a chunk, H.
-        action_dim: Columns of a chunk, D.
-        vocabulary: Action tokens V, without the mask token.
-        width: Width of the trunk.
-        heads: Attention heads.
+        perception: Sizes of what reads the observation.
+        heads: Attention heads of the trunk.
         layers: Blocks of the trunk.
-        keypoints: Keypoints per camera, 2 or more.
+        horizon: Rows of an action chunk, H.
+        action_dim: Columns of an action chunk, D.
+        segments: The canvas, from the first to the last segment.
+        attention: Who sees whom. `block_causal`: the prefix sees itself, a segment sees the prefix, itself and the
+            segments before it, so that the prefix is computed once and exactly; `merged`: the same, but all segments
+            see each other; `full`: everything sees everything, the prefix too, and is computed in every step.
+        context_codes: Image codes of the present that stand in the prefix beside the percept, 0 for none.
+        context_vocabulary: Number of different image codes.
+        rate_head: Whether the network also gives replacement rates (DFM-VLA's head variant).
     """
 
-    cameras: int = 2
-    image_width: int = 128
-    image_height: int = 96
-    text_tokens: int = 16
-    state_dim: int = 7
-    horizon: int = 8
-    action_dim: int = 7
-    vocabulary: int = 256
-    width: int = 128
+    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     heads: int = 4
     layers: int = 4
-    keypoints: int = 8
+    horizon: int = 8
+    action_dim: int = 7
+    segments: tuple[SegmentSizes, ...] = (SegmentSizes("action", 8, 7, 256),)
+    attention: Attention = "block_causal"
+    context_codes: int = 0
+    context_vocabulary: int = 0
+    rate_head: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("image_width", "image_height"):
-            if getattr(self, name) % (2 * STRIDE) or getattr(self, name) <= 0:
-                raise ConfigurationError(
-                    f"{name} must be a positive multiple of {2 * STRIDE}, got {getattr(self, name)}."
-                )
-        if self.width % self.heads:
-            raise ConfigurationError(f"width must be a multiple of heads, got {self.width} and {self.heads}.")
-        if self.keypoints < 2 or min(self.cameras, self.horizon, self.action_dim, self.layers) < 1:
-            raise ConfigurationError(f"keypoints must be 2 or more and every size 1 or more, got {self}.")
+        if self.perception.width % self.heads:
+            raise ConfigurationError(
+                f"width must be a multiple of heads, got {self.perception.width} and {self.heads}."
+            )
+        if min(self.horizon, self.action_dim, self.layers) < 1 or not self.segments:
+            raise ConfigurationError(f"every size must be 1 or more, and there must be a segment, got {self}.")
+        if self.attention not in get_args(Attention):
+            raise ConfigurationError(f"attention must be one of {get_args(Attention)}, got {self.attention!r}.")
+        if (self.context_codes == 0) != (self.context_vocabulary == 0):
+            raise ConfigurationError(
+                "context_codes and context_vocabulary go together, got "
+                f"{self.context_codes} and {self.context_vocabulary}."
+            )
+
+    @property
+    def vocabulary(self) -> int:
+        """Token ids of the largest segment, V; the mask token is V."""
+        return self.canvas.vocabulary
+
+    @property
+    def canvas(self) -> Canvas:
+        """What a decoder fills."""
+        return Canvas(tuple(sizes.segment for sizes in self.segments))
 
 
 @dataclass(frozen=True)
@@ -68,85 +78,93 @@ class Prefix:
     """What the network made of an observation.
 
     Attributes:
+        percept: What it perceived.
         cache: Keys and values for the canvas.
-        positions: (u, v) `[B, C, K, 2]` of each camera's keypoints in 0..1.
-        log_places: Log probabilities `[B, C, K, hw]` over the feature grid.
-        points: `[B, 2, 3]` where the sentence's object is and where it is to go, in the state's normalised x, y, z.
+        tokens: The trunk's input `[B, P, width]`; `full` attention runs it again in every step.
     """
 
+    percept: Percept
     cache: PrefixCache
-    positions: Tensor
-    log_places: Tensor
-    points: Tensor
+    tokens: Tensor
+
+    def repeat(self, times: int) -> "Prefix":
+        """The same prefix for `times` canvases per row, rows of one prefix side by side."""
+        return Prefix(self.percept, self.cache.repeat(times), self.tokens.repeat_interleave(times, dim=0))
 
 
 class SmallVla(nn.Module):
     """Observation to prefix, once; prefix and canvas to logits, once per denoising step."""
 
+    canvas_mask: Tensor | None
+
     def __init__(self, config: SmallVlaConfig) -> None:
         super().__init__()
+        width = config.perception.width
         self.config = config
-        width = config.width
-        self.stem = Stem()
-        self.text = nn.Linear(TEXT_WIDTH, width)
-        self.state = nn.Sequential(
-            nn.Linear(config.state_dim * (1 + 2 * FREQUENCIES), width), nn.GELU(), nn.Linear(width, width)
-        )
-        self.keypoints = nn.ModuleList(
-            InstructedKeypoints(width, config.keypoints, config.image_height, config.image_width)
-            for _ in range(config.cameras)
-        )
-        prefix_length = config.text_tokens + 1 + config.cameras * config.keypoints + POINTS
-        self.prefix_position = nn.Parameter(torch.randn(prefix_length, width) * 0.02)
-        self.locate = nn.Sequential(
-            nn.Linear((1 + POINTS * config.cameras) * width, 2 * width), nn.GELU(), nn.Linear(2 * width, POINTS * 3)
-        )
-        self.reach = nn.Sequential(nn.Linear(3 * (1 + 2 * FREQUENCIES), width), nn.GELU(), nn.Linear(width, width))
-        self.token = nn.Embedding(config.vocabulary + 1, width)
-        self.step = nn.Parameter(torch.randn(config.horizon, 1, width) * 0.1)
-        self.dim = nn.Parameter(torch.randn(1, config.action_dim, width) * 0.3)
-        self.trunk = Trunk(width, config.heads, config.layers)
-        self.head = nn.Linear(width, config.vocabulary)
-        self._smooth_tokens()
-        self.stem.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.perception = Perception(config.perception)
+        self.segments = nn.ModuleDict({sizes.name: SegmentIO(sizes, width) for sizes in config.segments})
+        self.trunk = Trunk(TrunkConfig.small(width, config.heads, config.layers))
+        if config.context_codes:
+            self.context = nn.Embedding(config.context_vocabulary, width)
+            self.context_position = nn.Parameter(torch.randn(config.context_codes, width) * 0.1)
+        if config.rate_head:
+            self.rates = RateHead(width, config.vocabulary)
+        self.register_buffer("canvas_mask", _canvas_mask(config), persistent=False)
 
-    @torch.no_grad()
-    def _smooth_tokens(self) -> None:
-        """Start from embeddings in which neighbouring bins resemble each other; the mask token keeps its own."""
-        centres = torch.linspace(-1.0, 1.0, self.config.vocabulary).unsqueeze(1)
-        basis = torch.cat([centres, waves(centres)], dim=1)
-        mixing = torch.randn(basis.shape[1], self.config.width) * 0.3 / basis.shape[1] ** 0.5
-        self.token.weight[:-1] = basis @ mixing
-        self.token.weight[-1] = torch.randn(self.config.width) * 0.1
-
-    def prefill(self, images: Tensor, text: Tensor, state: Tensor) -> Prefix:
-        """Encode an observation.
+    def prefill(self, images: Tensor, text: Tensor, state: Tensor, codes: Tensor | None = None) -> Prefix:
+        """Encode an observation; see `Perception.forward`.
 
         Args:
-            images: uint8 `[B, C, 3, h, w]` RGB.
+            images: uint8, or float in 0..255, `[B, C, 3, h, w]` RGB.
             text: Token embeddings `[B, T, 384]`.
             state: Normalised state `[B, S]`, about -1..1.
+            codes: int64 `[B, context_codes]` of the images, where the network is made for them.
         """
-        batch, cameras = images.shape[:2]
-        features = self.stem(images.flatten(0, 1)).unflatten(0, (batch, cameras))
-        words = self.text(text)
-        body = self.state(torch.cat([state, waves(state)], dim=-1))
-        answers = [ask(features[:, i], words, body) for i, ask in enumerate(self.keypoints)]
-        tokens, positions, log_places = zip(*answers, strict=True)
-        points = self._locate(body, tokens)
-        away = points - state[:, None, :3]
-        reach = self.reach(torch.cat([away, waves(away)], dim=-1))
-        prefix = torch.cat([body.unsqueeze(1), *tokens, words, reach], dim=1) + self.prefix_position
-        cache = self.trunk.prefill(prefix)
-        return Prefix(cache, torch.stack(positions, 1), torch.stack(log_places, 1), points)
+        return self.prefill_percept(self.perception(images, text, state), codes)
 
-    def _locate(self, body: Tensor, tokens: Sequence[Tensor]) -> Tensor:
-        """Triangulate the two supervised keypoints of all cameras: `[B, 2, 3]`."""
-        seen = torch.cat([body, *(t[:, :POINTS].flatten(1) for t in tokens)], dim=-1)
-        return self.locate(seen).unflatten(-1, (POINTS, 3))
+    def prefill_percept(self, percept: Percept, codes: Tensor | None = None) -> Prefix:
+        """The prefix of an observation that was perceived already."""
+        tokens = percept.tokens
+        if self.config.context_codes:
+            tokens = torch.cat([tokens, self.context(codes) + self.context_position], dim=1)
+        return Prefix(percept, self.trunk.prefill(tokens), tokens)
 
-    def logits(self, cache: PrefixCache, tokens: Tensor) -> Tensor:
-        """Logits `[B, L, V]` over action tokens for canvases int64 `[B, L]`, L = H * D row-major."""
-        place = (self.step + self.dim).flatten(0, 1)
-        answer: Tensor = self.head(self.trunk.decode(self.token(tokens) + place, cache))
-        return answer
+    def logits(self, prefix: Prefix, tokens: Tensor) -> Tensor | Scores:
+        """Logits `[B, L, V]` for canvases int64 `[B, L]`; `Scores` with rates from a network that has a rate head."""
+        hidden = self._hidden(prefix, self._embed(tokens))
+        parts = hidden.split([sizes.length for sizes in self.config.segments], dim=1)
+        vocabulary = self.config.vocabulary
+        named = zip(self.config.segments, parts, strict=True)
+        logits = torch.cat([self._io(sizes.name).logits(part, vocabulary) for sizes, part in named], dim=1)
+        return Scores(logits, self.rates(hidden)) if self.config.rate_head else logits
+
+    def token_table(self, segment: str) -> Tensor:
+        """Embeddings `[V, width]` of a segment's tokens, padded to the largest vocabulary with copies of the last."""
+        table = self._io(segment).token.weight.detach()[:-1]
+        missing = self.config.vocabulary - len(table)
+        return torch.cat([table, table[-1:].expand(missing, -1)])
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        parts = tokens.split([sizes.length for sizes in self.config.segments], dim=1)
+        named = zip(self.config.segments, parts, strict=True)
+        return torch.cat([self._io(sizes.name).embed(part) for sizes, part in named], dim=1)
+
+    def _hidden(self, prefix: Prefix, canvas: Tensor) -> Tensor:
+        if self.config.attention != "full":
+            return self.trunk.decode(canvas, prefix.cache, mask=self.canvas_mask)
+        everything: Tensor = self.trunk(torch.cat([prefix.tokens, canvas], dim=1))
+        return everything[:, prefix.tokens.shape[1] :]
+
+    def _io(self, name: str) -> SegmentIO:
+        part = self.segments[name]
+        assert isinstance(part, SegmentIO)
+        return part
+
+
+def _canvas_mask(config: SmallVlaConfig) -> Tensor | None:
+    """Which position sees which, bool `[L, P + L]`; None where everything sees everything."""
+    if config.attention != "block_causal" or len(config.segments) == 1:
+        return None
+    levels = torch.cat([torch.full((sizes.length,), i) for i, sizes in enumerate(config.segments)])
+    prefix = torch.ones(len(levels), config.perception.length + config.context_codes, dtype=torch.bool)
+    return torch.cat([prefix, levels.unsqueeze(0) <= levels.unsqueeze(1)], dim=1)

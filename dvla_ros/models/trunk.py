@@ -1,76 +1,116 @@
-"""A transformer whose prefix never looks at the canvas, so that the prefix is computed once."""
+"""The one decoder-only transformer: everything at once, or a prefix first and then what sees it.
 
-from dataclasses import dataclass
+It takes and gives hidden states: embeddings and heads belong to the models around it. Who may see whom is the caller's
+choice, through a mask (`attention.py`). Where no earlier position sees a later one, running the prefix once and the
+canvas against its cache is the same mathematics as running both together.
+"""
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class PrefixCache:
-    """Keys and values of the prefix, one `[B, heads, P, width / heads]` per layer."""
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-
-    def repeat(self, times: int) -> "PrefixCache":
-        """The same prefix for `times` canvases per row: `[B * times, ...]`, rows of one prefix side by side."""
-        return PrefixCache(
-            tuple(k.repeat_interleave(times, dim=0) for k in self.keys),
-            tuple(v.repeat_interleave(times, dim=0) for v in self.values),
-        )
-
-
-class Block(nn.Module):
-    """Pre-norm self-attention and a GELU feed-forward; bidirectional within what it is given."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_attention = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
-
-    def forward(
-        self, x: Tensor, keys: Tensor | None = None, values: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """`x` `[B, L, width]` attends to itself and to the given keys and values; returns x and its own k and v."""
-        q, k, v = self.qkv(self.norm_attention(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        all_k, all_v = (
-            (k, v) if keys is None or values is None else (torch.cat([keys, k], 2), torch.cat([values, v], 2))
-        )
-        attended = functional.scaled_dot_product_attention(q, all_k, all_v).transpose(1, 2).flatten(-2)
-        x = x + self.out(attended)
-        return x + self.mlp(self.norm_mlp(x)), k, v
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.key_value_cache import CacheT, KeysValues, KeyValueCache, StaticCache
+from dvla_ros.models.key_value_cache import PrefixCache as PrefixCache
+from dvla_ros.models.layer import Layer, make_norm
+from dvla_ros.models.rotary import Rotary, Rotation
+from dvla_ros.models.trunk_config import TrunkConfig as TrunkConfig
 
 
 class Trunk(nn.Module):
-    """Layers with block-causal attention of two levels: prefix sees prefix, canvas sees prefix and canvas.
+    """Layers and a last normalisation; parameters are named as in published Llama weights.
 
-    The mask is never materialised: the prefix is run alone and leaves its keys and values, the canvas is run against
-    them. Bidirectional within each level, hence exact (DESIGN: `block_causal`).
+    Shapes and defaults, the same for every method:
+
+    - `x` is `[B, L, W]`.
+    - `mask` is bool `[L, K]` or `[B, L, K]`, True where a query sees a key; K counts the cached positions first. None
+      lets every query see everything, which is also the fastest.
+    - `positions` are int64 `[L]` or `[B, L]`, by default counted on from the end of the cache. With mrope sections they
+      are `[3, L]` or `[3, B, L]` and must be given. A trunk without rotary embedding takes none.
     """
 
-    def __init__(self, width: int, heads: int, layers: int) -> None:
+    def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.config = config
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(config.layers))
+        self.norm = make_norm(config)
+        self.rotary = (
+            None if config.rope_theta is None else Rotary(config.head_size, config.rope_theta, config.mrope_sections)
+        )
 
-    def prefill(self, prefix: Tensor) -> PrefixCache:
-        """Run the prefix `[B, P, width]` and keep its keys and values."""
-        keys, values = [], []
-        for block in self.blocks:
-            prefix, k, v = block(prefix)
-            keys.append(k)
-            values.append(v)
-        return PrefixCache(tuple(keys), tuple(values))
+    def forward(self, x: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """Run everything at once; hidden states `[B, L, W]`."""
+        return self.decode(x, PrefixCache(), mask, positions)
 
-    def decode(self, canvas: Tensor, cache: PrefixCache) -> Tensor:
-        """Run canvas tokens `[B, L, width]` against a prefix; returns `[B, L, width]`."""
-        for block, keys, values in zip(self.blocks, cache.keys, cache.values, strict=True):
-            canvas, _, _ = block(canvas, keys, values)
-        normed: Tensor = self.norm(canvas)
-        return normed
+    def prefill(self, x: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> PrefixCache:
+        """Run a prefix and keep its keys and values; its hidden states are not computed to the end."""
+        return self.prefill_into(PrefixCache(), x, mask, positions)
+
+    def prefill_into(
+        self, cache: CacheT, x: Tensor, mask: Tensor | None = None, positions: Tensor | None = None
+    ) -> CacheT:
+        """`prefill` behind what a cache holds already; returns the longer cache."""
+        rotation = self._rotation(x, cache, positions)
+        *layers, last = self.layers
+        x, joined = self._run(layers, x, rotation, mask, cache)
+        return cache.extended([*joined, cast(Layer, last).keys_values(x, rotation, cache)])
+
+    def decode(
+        self, x: Tensor, cache: KeyValueCache, mask: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        """Run a canvas that sees the cache and itself, and leave the cache as it is; hidden states `[B, L, W]`."""
+        rotation = self._rotation(x, cache, positions)
+        x, _ = self._run(self.layers, x, rotation, mask, cache)
+        return cast(Tensor, self.norm(x))
+
+    def extend(
+        self, x: Tensor, cache: CacheT, mask: Tensor | None = None, positions: Tensor | None = None
+    ) -> tuple[Tensor, CacheT]:
+        """Run the next positions; hidden states `[B, L, W]` and the cache that holds them too."""
+        rotation = self._rotation(x, cache, positions)
+        x, joined = self._run(self.layers, x, rotation, mask, cache)
+        return self.norm(x), cache.extended(joined)
+
+    def static_cache(self, batch_size: int, capacity: int) -> StaticCache:
+        """An empty cache with room for `capacity` positions, on this trunk's device and in its type."""
+        weight = next(self.parameters())
+        shape = (batch_size, self.config.kv_heads, capacity, self.config.head_size)
+        keys, values = (tuple(weight.new_zeros(shape) for _ in self.layers) for _ in range(2))
+        return StaticCache(keys, values)
+
+    def pack(self) -> None:
+        """Make inference a little faster: one multiplication for queries, keys and values of a layer instead of three.
+
+        To be called once the weights are loaded and on their device. Takes no memory, changes neither the parameters'
+        names nor the answers, and ends by itself when weights are loaded, moved or to be trained.
+        """
+        for layer in self.layers:
+            cast(Layer, layer).self_attn.pack()
+
+    def _run(
+        self,
+        layers: "nn.ModuleList | list[nn.Module]",
+        x: Tensor,
+        rotation: Rotation | None,
+        mask: Tensor | None,
+        cache: KeyValueCache,
+    ) -> tuple[Tensor, list[KeysValues]]:
+        if mask is not None and mask.ndim == 3:
+            mask = mask.unsqueeze(1)  # one mask for all heads
+        joined = []
+        for layer in layers:
+            x, in_view = layer(x, rotation, mask, cache)
+            joined.append(in_view)
+        return x, joined
+
+    def _rotation(self, x: Tensor, cache: KeyValueCache, positions: Tensor | None) -> Rotation | None:
+        if self.rotary is None:
+            if positions is not None:
+                raise ConfigurationError("This trunk has no rotary embedding; add positions to the tokens instead.")
+            return None
+        if positions is None:
+            if self.config.mrope_sections is not None:
+                raise ConfigurationError("A trunk with mrope sections needs positions [3, L] or [3, B, L]; got none.")
+            positions = torch.arange(cache.length, cache.length + x.shape[1], device=x.device)
+        return self.rotary.rotation(positions, x.dtype)

@@ -124,7 +124,7 @@ def chunk_to_message(chunk: ActionChunk, frame_id: str, nfe: int, latency_s: flo
 
 
 def trace_to_message(prediction: Prediction, chunk: ActionChunkMessage) -> DenoisingTraceMessage:
-    """The message that tells how a chunk came about; steps are stacked row-major `[S, H * D]`."""
+    """The message that tells how a chunk came about; steps are stacked row-major `[S, L]`."""
     steps = prediction.trace
     message = DenoisingTraceMessage(
         header=chunk.header,
@@ -133,6 +133,9 @@ def trace_to_message(prediction: Prediction, chunk: ActionChunkMessage) -> Denoi
         num_steps=len(steps),
         horizon=chunk.horizon,
         action_dim=len(chunk.names),
+        segments=[part.name for part in prediction.canvas],
+        segment_rows=[part.rows for part in prediction.canvas],
+        segment_columns=[part.columns for part in prediction.canvas],
         mask_token=prediction.mask_token,
         preprocess_s=prediction.timings.preprocess_s,
         prefill_s=prediction.timings.prefill_s,

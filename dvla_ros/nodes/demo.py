@@ -36,7 +36,8 @@ class DemoConfig:
         seed: Seed of the first scene; the next ones follow.
         out: Folder for film, contact sheet, result and the nodes' output.
         json: One more file for the result.
-        checkpoint: Folder of the policy's checkpoint; auto: the shipped one.
+        system: Which shipped policy drives, where checkpoint is auto.
+        checkpoint: Folder of the policy's checkpoint; auto: the one shipped for the system.
         time_limit: Simulated seconds per episode.
 
     Raises:
@@ -48,6 +49,7 @@ class DemoConfig:
     seed: int = 0
     out: Path = Path("demo")
     json: Path | None = None
+    system: str = "dd_vla"
     checkpoint: str = AUTO
     time_limit: float = 25.0
 
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demonstrate(config: DemoConfig) -> int:
     task = task_for_instruction(config.instruction)
     files = DemoFiles(config.out)
-    given = {"checkpoint": config.checkpoint, "task": task.name, "seed": str(config.seed)}
+    given = {"system": config.system, "checkpoint": config.checkpoint, "task": task.name, "seed": str(config.seed)}
     with simulated_robot("demo", given, files.logs) as session, console.status("starting") as status:
         runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
         with FilmMaker(session.node, session.robot_name, session.cameras, runner.monitor, files) as films:

@@ -83,7 +83,8 @@ def _answer(policy: Policy, request: GetActionChunk.Request) -> Prediction | Dvl
         if request.new_episode:
             policy.reset()
         seed = request.seed if request.seed >= 0 else None
-        return policy.predict(observation, frozen_actions=_frozen_rows(request), seed=seed)
+        prediction = policy.predict(observation, frozen_actions=_frozen_rows(request), seed=seed)
+        return prediction if prediction.usable else ActionError(f"No chunk: {prediction.malformed}; ask again.")
     except DvlaError as error:
         return error
 

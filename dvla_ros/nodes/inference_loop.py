@@ -184,6 +184,9 @@ class InferenceLoop:
         self._not_inferring_before = began + self._settings.min_period_s
         waited = max(0.0, began - max(self._not_before, run.started))
         prediction = self.policy.predict(observation)
+        if not prediction.usable:
+            self._output.report(f"No chunk, the arm is held: {prediction.malformed}")
+            return
         with self._wake:
             if run is not self._run:
                 return

@@ -27,11 +27,13 @@ class Argument:
 
 
 _BOOLEAN = ("true", "false")
+SHIPPED_SYSTEMS = ("dd_vla", "ud_vla", "llada_vla", "dfm_vla", "diffusion_vla")
 
 WIDOWX_ARGUMENTS = (
     Argument("use_sim", "false", "start the simulated robot instead of expecting a real one", _BOOLEAN),
     Argument("robot_name", "wx250s", "namespace of the robot's topics"),
-    Argument("checkpoint", AUTO, "folder of the policy's checkpoint; auto: the one shipped with the package"),
+    Argument("system", "dd_vla", "which shipped policy drives, where checkpoint is auto", SHIPPED_SYSTEMS),
+    Argument("checkpoint", AUTO, "folder of the policy's checkpoint; auto: the one shipped for the system"),
     Argument("instruction", "", "what to do, e.g. 'pick up the red cube'; empty: wait for the topic /instruction"),
     Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),
     Argument("control_hz", "50.0", "commands per second"),

@@ -13,7 +13,7 @@ from dvla_ros.nodes.share import share_path
 
 Value = bool | int | float | str | list[str]
 
-SHIPPED_CHECKPOINT = "checkpoints/widowx_dd_vla_small"
+SHIPPED_CHECKPOINT = "checkpoints/widowx_{system}_small"
 SHIPPED_PARAMETERS = "config/widowx.yaml"
 
 
@@ -64,6 +64,11 @@ def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
     return LaunchPlan(tuple(nodes), Path(values["record"]).expanduser() if values["record"] else None)
 
 
+def shipped_checkpoint(system: str) -> Path:
+    """Folder of the checkpoint that comes with the package for a system."""
+    return share_path(SHIPPED_CHECKPOINT.format(system=system))
+
+
 def _params_file(text: str) -> Path:
     file = share_path(SHIPPED_PARAMETERS) if text == AUTO else Path(text).expanduser()
     if not file.is_file():
@@ -94,7 +99,7 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
         "policy_node",
         {
             "robot_name": values["robot_name"],
-            "checkpoint": str(share_path(SHIPPED_CHECKPOINT)) if checkpoint == AUTO else checkpoint,
+            "checkpoint": str(shipped_checkpoint(values["system"])) if checkpoint == AUTO else checkpoint,
             "instruction": values["instruction"],
             "device": values["device"],
             "policy_hz": number(values, "policy_hz"),

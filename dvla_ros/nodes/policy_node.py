@@ -35,6 +35,7 @@ from dvla_ros.nodes.policy_statistics import PolicyStatistics
 from dvla_ros.nodes.process import run_node
 from dvla_ros.nodes.run import Inference, RunLimits
 from dvla_ros.nodes.run_policy import RunPolicyServer
+from dvla_ros.nodes.thoughts import ThoughtPublisher
 from dvla_ros.nodes.transitions import failing_on_error
 from dvla_ros.policies.base import Policy, PolicySpec
 
@@ -120,6 +121,7 @@ class PolicyNode(LifecycleNode):
         self._assembler = self._make_assembler(self._policy.spec)
         self._chunks = self.create_publisher(ActionChunkMessage, "~/action_chunk", CHUNK_QOS)
         self._traces = self.create_publisher(DenoisingTrace, "~/denoising_trace", CHUNK_QOS)
+        self._thoughts = ThoughtPublisher(self, self._policy.spec)
         self._runs = RunPolicyServer(self, lambda: self._loop, parameters.max_duration_s)
         self._requests = GetActionChunkServer(self, lambda: self._loop, self._base_frame)
         self._timer = self.create_timer(1.0, self._watch)
@@ -158,6 +160,7 @@ class PolicyNode(LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_publisher(self._chunks)
         self.destroy_publisher(self._traces)
+        self._thoughts.destroy()
         del self._policy
         return super().on_cleanup(state)
 
@@ -175,6 +178,7 @@ class PolicyNode(LifecycleNode):
         message = chunk_to_message(inference.chunk, self._base_frame, inference.prediction.nfe, inference.latency_s)
         self._chunks.publish(message)
         self._traces.publish(trace_to_message(inference.prediction, message))
+        self._thoughts.publish(inference.prediction, message.header)
         self._statistics.add(inference)
         self._problem = ""
 

@@ -14,6 +14,7 @@ class PolicyStatistics:
 
     def __init__(self) -> None:
         self.chunks = 0
+        self.malformed = 0
         self._nfe = 0
         self._records = {part: LatencyRecord() for part in _PARTS}
 
@@ -21,6 +22,7 @@ class PolicyStatistics:
         """Count one published chunk."""
         timings = inference.prediction.timings
         self.chunks += 1
+        self.malformed += bool(inference.prediction.malformed)
         self._nfe += inference.prediction.nfe
         durations = (
             inference.latency_s,
@@ -34,7 +36,11 @@ class PolicyStatistics:
 
     def numbers(self, streams: Mapping[str, StreamStatistics]) -> dict[str, float | int]:
         """Chunks, mean evaluations, percentiles in ms, and frames received and expected per stream."""
-        numbers: dict[str, float | int] = {"chunks": self.chunks, "nfe_mean": self._nfe / max(1, self.chunks)}
+        numbers: dict[str, float | int] = {
+            "chunks": self.chunks,
+            "malformed": self.malformed,
+            "nfe_mean": self._nfe / max(1, self.chunks),
+        }
         for part, record in self._records.items():
             numbers |= record.numbers(part)
         for name, stream in streams.items():

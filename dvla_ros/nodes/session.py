@@ -71,9 +71,9 @@ def require_weights(plan: LaunchPlan) -> Path:
     return weights
 
 
-def weights_digest(checkpoint: str) -> str:
-    """Sixteen hexadecimal digits that tell the weights of launch argument `checkpoint` from any others."""
-    plan = widowx_plan(resolve_arguments({"checkpoint": checkpoint}))
+def weights_digest(given: Mapping[str, str]) -> str:
+    """Sixteen hexadecimal digits that tell the weights that launch arguments choose from any others."""
+    plan = widowx_plan(resolve_arguments(given))
     return hashlib.sha256(require_weights(plan).read_bytes()).hexdigest()[:16]
 
 

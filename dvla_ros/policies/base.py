@@ -23,6 +23,8 @@ class PolicySpec:
         horizon: Rows of a chunk, H.
         execute_steps: Rows to execute before asking again.
         dt: Seconds between rows.
+        imagines: Whether predictions hold an imagined image of each camera.
+        reasons: Whether predictions hold a reasoning text.
     """
 
     system: str
@@ -33,11 +35,22 @@ class PolicySpec:
     horizon: int
     execute_steps: int
     dt: float
+    imagines: bool = False
+    reasons: bool = False
+
+
+@dataclass(frozen=True)
+class CanvasPart:
+    """A named run of canvas positions, row-major over rows x columns."""
+
+    name: str
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """One denoising step of one chunk, row-major over `[H, D]`.
+    """One denoising step over all positions L of the canvas, part after part.
 
     Attributes:
         tokens: int32 `[L]`, the canvas after the step; still masked positions hold `mask_token`.
@@ -75,13 +88,20 @@ class Prediction:
 
     Attributes:
         actions: float32 `[H, D]` in physical units.
-        tokens: int32 `[H, D]`.
-        confidence: float32 `[H, D]`, probability of each committed token.
+        tokens: int32 `[R, C]` of the part `action` of the canvas: `[H, D]` where each number has a token, else
+            `[1, L]`; empty where actions are no tokens.
+        confidence: float32 `[H, D]`, probability of each committed token; the mean over the chunk where tokens are
+            not tied to a number, 1 where actions are no tokens.
         trace: One entry per denoising step.
         mask_token: Token id that means "still masked" in the trace.
         nfe: Network function evaluations.
         timings: Where the time went.
-        extras: System-specific outputs (imagined images, reasoning text).
+        canvas: Parts of the canvas, in the order of the trace's positions.
+        malformed: What was wrong with the tokens of the chunk, "" when nothing was. Where they could not be repaired
+            the actions are NaN and must not be sent: the arm is held by sending nothing.
+        imagined_images: uint8 `[h, w, 3]` RGB of each camera after the chunk, from a policy that imagines them.
+        reasoning: What the policy said to itself, "" when it does not reason.
+        keypoints: float32 `[K, 2]` (u, v) in 0..1 of each camera: where the policy sees what the sentence names.
     """
 
     actions: np.ndarray
@@ -91,7 +111,16 @@ class Prediction:
     mask_token: int
     nfe: int
     timings: Timings
-    extras: Mapping[str, object] = field(default_factory=dict)
+    canvas: tuple[CanvasPart, ...] = ()
+    malformed: str = ""
+    imagined_images: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reasoning: str = ""
+    keypoints: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the actions are numbers, so that they may be sent."""
+        return bool(np.isfinite(self.actions).all())
 
 
 class Policy(Protocol):

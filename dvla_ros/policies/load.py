@@ -9,9 +9,10 @@ import torch
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.policies.base import Policy
 from dvla_ros.policies.checkpoint import read_config
-from dvla_ros.policies.dd_vla import DiscreteDiffusionVla
-
-SYSTEMS = {"dd_vla": DiscreteDiffusionVla}
+from dvla_ros.policies.diffusion_vla import DiffusionPolicy
+from dvla_ros.policies.systems import SYSTEMS
+from dvla_ros.policies.token_policy import TokenPolicy
+from dvla_ros.policies.token_system import TokenSystem
 
 
 def load_policy(checkpoint: Path, device: str = "cpu", decoding: Mapping[str, object] | None = None) -> Policy:
@@ -30,7 +31,8 @@ def load_policy(checkpoint: Path, device: str = "cpu", decoding: Mapping[str, ob
     system = read_config(checkpoint).system
     if system not in SYSTEMS:
         raise CheckpointError(f"{checkpoint} is for the system {system!r}; this version runs {', '.join(SYSTEMS)}.")
-    return SYSTEMS[system].from_checkpoint(checkpoint, device, decoding)
+    kind = TokenPolicy if isinstance(SYSTEMS[system], TokenSystem) else DiffusionPolicy
+    return kind.from_checkpoint(checkpoint, device, decoding)
 
 
 def _require_device(device: str) -> None:

@@ -16,7 +16,7 @@ from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task
 from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
-from dvla_ros.training.demonstrations import HORIZON, Frame, Manifest, write_shard
+from dvla_ros.training.demonstrations import FUTURE_SIZE, HORIZON, Frame, Manifest, write_shard
 
 IMAGE_SIZE = (128, 96)
 """Width and height of stored images."""
@@ -145,16 +145,29 @@ class Collector:
         return action
 
     def _frame(self, task: Task, expert: Expert, number: int) -> Frame:
-        qpos, mocap = self._simulation.qpos(), self._simulation.mocap()
-        images = np.stack(
-            [cv2.resize(self._rig.render(qpos, c, mocap), IMAGE_SIZE, interpolation=cv2.INTER_AREA) for c in CAMERAS]
-        )
+        qpos = self._simulation.qpos()
+        images = self._pictures(IMAGE_SIZE)
         points = self._points(task)
         size = np.array([self._rig.width, self._rig.height])
         pixels = np.stack([np.nan_to_num(self._rig.project(qpos, c, points) / size, nan=-1.0) for c in CAMERAS])
         state = self._arm.state
+        actions, futures = self._label(expert)
         return Frame(
-            images, state, self._label(expert), self._names.index(task.name), np.clip(pixels, -1, 2), points, number
+            images=images,
+            state=state,
+            actions=actions,
+            instruction=self._names.index(task.name),
+            pixels=np.clip(pixels, -1, 2),
+            points=points,
+            futures=futures,
+            episode=number,
+        )
+
+    def _pictures(self, size: tuple[int, int]) -> np.ndarray:
+        """What all cameras see now, uint8 `[C, h, w, 3]`, averaged down to `size` (width, height)."""
+        qpos, mocap = self._simulation.qpos(), self._simulation.mocap()
+        return np.stack(
+            [cv2.resize(self._rig.render(qpos, c, mocap), size, interpolation=cv2.INTER_AREA) for c in CAMERAS]
         )
 
     def _points(self, task: Task) -> np.ndarray:
@@ -169,8 +182,11 @@ class Collector:
         )
         return np.stack([target, place])
 
-    def _label(self, expert: Expert) -> np.ndarray:
-        """The expert's next H actions without disturbances, found by simulating ahead and coming back."""
+    def _label(self, expert: Expert) -> tuple[np.ndarray, np.ndarray]:
+        """The expert's next H actions without disturbances and what the cameras see after them.
+
+        Found by simulating ahead and coming back.
+        """
         snapshot = self._arm.save()
         actions = np.empty((HORIZON, 7))
         for row in actions:
@@ -179,8 +195,9 @@ class Collector:
             )
             row[:] = self._arm.action_towards(command.pose, command.gripper)
             self._arm.apply(row)
+        futures = self._pictures(FUTURE_SIZE)
         self._arm.restore(snapshot)
-        return actions
+        return actions, futures
 
 
 def collect(config: CollectConfig, policy: Policy | None = None) -> Iterator[tuple[int, int, int]]:

@@ -13,9 +13,11 @@ import numpy as np
 
 from dvla_ros.errors import ConfigurationError
 
-FORMAT = 1
+FORMAT = 2
 HORIZON = 8
-ARRAYS = ("images", "states", "actions", "instructions", "pixels", "points", "episodes")
+FUTURE_SIZE = (64, 48)
+"""Width and height of the stored future images."""
+ARRAYS = ("images", "states", "actions", "instructions", "pixels", "points", "futures", "episodes")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Frame:
         pixels: float32 `[C, 2, 2]` (u, v) in 0..1 of the target and of the place it is to go to (the target again
             when there is none) in each camera; outside 0..1 when out of view.
         points: float32 `[2, 3]` the same two in the base frame, m.
+        futures: uint8 `[C, 48, 64, 3]` RGB, what the cameras see after the chunk of `actions`.
         episode: Episode number.
     """
 
@@ -61,6 +64,7 @@ class Frame:
     instruction: int
     pixels: np.ndarray
     points: np.ndarray
+    futures: np.ndarray
     episode: int
 
 
@@ -74,6 +78,7 @@ def write_shard(folder: Path, manifest: Manifest, frames: Sequence[Frame]) -> No
         "instructions": np.array([f.instruction for f in frames], dtype=np.int64),
         "pixels": np.stack([f.pixels for f in frames]).astype(np.float32),
         "points": np.stack([f.points for f in frames]).astype(np.float32),
+        "futures": np.stack([f.futures for f in frames]),
         "episodes": np.array([f.episode for f in frames], dtype=np.int64),
     }
     for name, column in columns.items():
@@ -92,6 +97,7 @@ class Demonstrations:
     instructions: np.ndarray
     pixels: np.ndarray
     points: np.ndarray
+    futures: np.ndarray
     episodes: np.ndarray
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dvla_ros.actions.normalization import DatasetStatistics, FeatureStatistics, Normalizer
-from dvla_ros.errors import ActionError, CheckpointError
+from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError
 
 GRIPPER_PASSES = [True, True, False]
 
@@ -54,6 +54,42 @@ def test_a_column_that_never_changes_comes_back_as_it_was():
     normalizer = Normalizer.from_statistics(FeatureStatistics.fit(np.full((5, 1), 0.3)))
     assert normalizer.unnormalize(normalizer.normalize([[0.3]])) == pytest.approx(0.3)
     assert abs(normalizer.normalize([[0.31]])) <= 1
+
+
+def test_widened_extremes_stay_within_minus_one_and_one():
+    statistics = FeatureStatistics.fit([[0.0, 0.3], [2.0, 0.3]])
+    normalizer = Normalizer.from_statistics(statistics, "widened_min_max")
+    expected = 2 * 1e-4 / 2.0002
+    assert normalizer.normalize([[0.0, 0.3], [2.0, 0.3]]) == pytest.approx(
+        np.array([[-1 + expected, 0.0], [1 - expected, 0.0]]), abs=1e-9
+    )
+    assert normalizer.unnormalize([[-1.0, -1.0], [1.0, 1.0]]) == pytest.approx(
+        np.array([[-1e-4, 0.2999], [2.0001, 0.3001]]), abs=1e-15
+    )
+
+
+def test_unknown_bounds_are_refused():
+    with pytest.raises(ConfigurationError, match="'mean_std'"):
+        Normalizer.from_statistics(make_statistics(), "mean_std")
+
+
+def test_the_two_directions_can_have_different_epsilons():
+    normalizer = Normalizer(np.array([0.0]), np.array([1.0]), np.array([True]), epsilon=1.0, inverse_epsilon=0.0)
+    assert normalizer.normalize([1.0]) == 0.0
+    assert normalizer.unnormalize([1.0]) == 1.0
+
+
+def test_a_normalised_column_that_never_changes_needs_an_epsilon():
+    same = np.array([0.3])
+    with pytest.raises(ActionError, match="never changes"):
+        Normalizer(same, same, np.array([True]), epsilon=0.0)
+    assert Normalizer(same, same, np.array([False]), epsilon=0.0).normalize([0.7]) == 0.7
+
+
+@pytest.mark.parametrize("epsilons", [{"epsilon": -1e-8}, {"inverse_epsilon": -1e-8}])
+def test_negative_epsilons_are_refused(epsilons):
+    with pytest.raises(ActionError, match="not be negative"):
+        Normalizer(np.array([0.0]), np.array([1.0]), np.array([True]), **epsilons)
 
 
 def test_another_number_of_columns_is_refused():

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from dvla_ros.denoising.canvas import FREE, Canvas, Segment
+from dvla_ros.denoising.loop import denoise
+from dvla_ros.denoising.masked import MaskedConfig, MaskedDenoiser
 from dvla_ros.errors import ActionError, ConfigurationError
 
 CPU = torch.device("cpu")
@@ -57,6 +59,21 @@ def test_frozen_tokens_that_contradict_the_prefilled_ones_are_refused():
         make_canvas().initial(1, frozen, CPU)
 
 
+def test_each_segment_has_its_own_vocabulary_and_all_share_one_mask():
+    canvas = Canvas((Segment("image", 1, 1, 3), Segment("action", 1, 2, 2)))
+
+    assert (canvas.vocabulary, canvas.mask_token, canvas.one_vocabulary) == (3, 3, False)
+    assert canvas.vocabularies().tolist() == [3, 2, 2]
+    assert canvas.allowed().tolist() == [[True] * 3, [True, True, False], [True, True, False]]
+    assert canvas.initial(1, None, CPU)[0].tolist() == [[3, 3, 3]]
+
+
+def test_frozen_ids_of_another_segments_vocabulary_are_refused():
+    canvas = Canvas((Segment("image", 1, 1, 3), Segment("action", 1, 2, 2)))
+    with pytest.raises(ActionError, match=r"Frozen tokens of 'action' must be 0\.\.1"):
+        canvas.initial(1, torch.tensor([[2, 2, 0]]), CPU)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -66,10 +83,30 @@ def test_frozen_tokens_that_contradict_the_prefilled_ones_are_refused():
         (lambda: Segment("a", 1, 2, 10, prefilled=(1, 10)), r"\[10\]"),
         (lambda: Canvas(()), "segments"),
         (lambda: Canvas((Segment("a", 1, 1, 10), Segment("a", 1, 1, 10))), "different names"),
-        (lambda: Canvas((Segment("a", 1, 1, 10), Segment("b", 1, 1, 11))), r"\[10, 11\]"),
         (lambda: make_canvas().span("image"), "no segment 'image'"),
     ],
 )
 def test_malformed_canvases_are_refused_with_the_wrong_value(build, message):
     with pytest.raises(ConfigurationError, match=message):
         build()
+
+
+def test_reserved_ids_stand_where_they_are_prefilled_and_are_never_chosen():
+    canvas = Canvas((Segment("action", 1, 4, vocabulary=6, prefilled=(5, FREE, FREE, FREE), reserved=1),))
+    assert not canvas.one_vocabulary and canvas.vocabularies().tolist() == [5, 5, 5, 5]
+    assert canvas.allowed().tolist() == [[True] * 5 + [False]] * 4
+    tokens, fixed = canvas.initial(1, None, torch.device("cpu"))
+    assert tokens.tolist() == [[5, 6, 6, 6]] and fixed.tolist() == [[True, False, False, False]]
+
+
+def test_a_reserved_id_that_every_logit_favours_is_not_chosen():
+    canvas = Canvas((Segment("action", 1, 4, vocabulary=6, prefilled=(5, FREE, FREE, FREE), reserved=1),))
+    logits = torch.zeros(1, 4, 6).index_fill(2, torch.tensor([5]), 50.0)
+    result = denoise(lambda tokens: logits, canvas, MaskedDenoiser(MaskedConfig()), seeds=[0])
+    assert result.tokens[0, 0] == 5 and result.tokens[0, 1:].max() < 5
+
+
+@pytest.mark.parametrize("reserved", [-1, 6])
+def test_too_many_reserved_ids_are_refused(reserved):
+    with pytest.raises(ConfigurationError, match=f"reserves {reserved} of 6 ids"):
+        Segment("action", 1, 4, vocabulary=6, reserved=reserved)

@@ -4,8 +4,11 @@ import pytest
 import torch
 from oracles import action_canvas, peaked_on, random_network, seeded
 
+from dvla_ros.denoising.canvas import Canvas, Segment
 from dvla_ros.denoising.loop import denoise
 from dvla_ros.denoising.masked import MaskedConfig, MaskedDenoiser
+from dvla_ros.denoising.state import Scores
+from dvla_ros.denoising.threshold import ThresholdConfig, ThresholdDenoiser
 from dvla_ros.errors import ActionError
 
 CANVAS = action_canvas()
@@ -26,7 +29,7 @@ class SlowNetwork:
 
 
 def run(network, **kwargs):
-    return denoise(network, CANVAS, MaskedDenoiser(MaskedConfig()), batch_size=2, generator=seeded(), **kwargs)
+    return denoise(network, CANVAS, MaskedDenoiser(MaskedConfig()), seeds=(0, 1), **kwargs)
 
 
 @pytest.mark.parametrize(("deadline_s", "nfe"), [(0.0, 1), (2.5, 3), (3.0, 3), (100.0, 12), (None, 12)])
@@ -89,3 +92,43 @@ def test_half_precision_logits_are_scored_in_single_precision():
     halved, single = run(lambda tokens: logits), run(lambda tokens: logits.float())
     assert torch.equal(halved.tokens, single.tokens)
     assert torch.equal(halved.confidence, single.confidence)
+
+
+@pytest.mark.parametrize(("finish_early", "nfe"), [(True, 1), (False, 12)])
+def test_decoding_finishes_early_when_nothing_is_undecided_unless_told_not_to(finish_early, nfe):
+    answer = torch.randint(0, CANVAS.vocabulary, (2, CANVAS.length), generator=seeded(2))
+    denoiser = ThresholdDenoiser(ThresholdConfig(num_steps=12))
+
+    result = denoise(peaked_on(answer, CANVAS.vocabulary), CANVAS, denoiser, seeds=(0, 1), finish_early=finish_early)
+
+    assert result.nfe == nfe
+    assert torch.equal(result.tokens, answer)
+    assert not result.filled.any()
+
+
+def test_ids_beyond_a_segments_vocabulary_cannot_be_chosen():
+    canvas = Canvas((Segment("image", 1, 2, 9), Segment("action", 2, 2, 3)))
+    rising = torch.arange(9.0).expand(1, 6, 9)
+    result = denoise(lambda tokens: rising, canvas, MaskedDenoiser(MaskedConfig(greedy=True)), seeds=(0,))
+    assert result.tokens.tolist() == [[8, 8, 2, 2, 2, 2]]
+
+
+def test_a_decoder_sees_rates_only_of_allowed_ids():
+    canvas = Canvas((Segment("image", 1, 1, 4), Segment("action", 1, 1, 2)))
+    seen = []
+
+    class Spy(MaskedDenoiser):
+        def step(self, index, state, scores, noise):
+            seen.append(scores)
+            return super().step(index, state, scores, noise)
+
+    answer = Scores(torch.zeros(1, 2, 4), torch.ones(1, 2, 4))
+    denoise(lambda tokens: answer, canvas, Spy(MaskedConfig()), seeds=(0,))
+
+    assert seen[0].rates.tolist() == [[[1, 1, 1, 1], [1, 1, 0, 0]]]
+    assert seen[0].logits.tolist() == [[[0, 0, 0, 0], [0, 0, -torch.inf, -torch.inf]]]
+
+
+def test_a_batch_needs_a_seed():
+    with pytest.raises(ActionError, match="seed"):
+        denoise(random_network(16, 0), CANVAS, MaskedDenoiser(MaskedConfig()), seeds=())

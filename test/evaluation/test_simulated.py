@@ -5,8 +5,7 @@ import pytest
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, pick_confusion, summarise
-from dvla_ros.nodes.node_table import SHIPPED_CHECKPOINT
-from dvla_ros.nodes.share import share_path
+from dvla_ros.nodes.node_table import shipped_checkpoint
 from dvla_ros.policies.load import load_policy
 
 
@@ -39,7 +38,7 @@ def test_impossible_settings_are_refused(wrong):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return load_policy(share_path(SHIPPED_CHECKPOINT))
+    return load_policy(shipped_checkpoint("dd_vla"))
 
 
 def test_the_shipped_policy_picks_up_the_cube_it_is_asked_for(shipped):

@@ -1,25 +1,23 @@
 """`dvla demo` from the command line, with a policy that has learned nothing."""
 
 import json
-import runpy
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import imageio_ffmpeg
 import pytest
+from untrained import write_untrained
 
 COMMAND = [sys.executable, "-m", "dvla_ros.nodes.demo"]
-UNTRAINED = Path(__file__).parents[1] / "nodes" / "untrained_checkpoint.py"
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return runpy.run_path(str(UNTRAINED))["write_untrained"](tmp_path_factory.mktemp("checkpoint"))
+    return write_untrained(tmp_path_factory.mktemp("checkpoint"), greatest=0.01)
 
 
 def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):

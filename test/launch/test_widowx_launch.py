@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from launch.actions import DeclareLaunchArgument
+from untrained import write_untrained
 
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
 
@@ -59,8 +60,7 @@ class Launched:
 
 @pytest.fixture
 def untrained(tmp_path):
-    script = Path(__file__).parents[1] / "nodes" / "untrained_checkpoint.py"
-    return runpy.run_path(str(script))["write_untrained"](tmp_path / "checkpoint")
+    return write_untrained(tmp_path / "checkpoint", greatest=0.01)
 
 
 def test_every_argument_of_the_table_is_declared_with_its_description():

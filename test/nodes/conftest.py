@@ -1,7 +1,6 @@
 """Real nodes over real DDS in one process: a spinning executor, and a probe that publishes and collects."""
 
 import queue
-import runpy
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from untrained import write_untrained
 
 from dvla_ros.nodes.process import autostart
 
@@ -120,9 +120,8 @@ def ros_world(request: pytest.FixtureRequest) -> Iterator[RosWorld]:
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a checkpoint with random weights; arguments as `write_untrained`."""
-    write = runpy.run_path(str(Path(__file__).with_name("untrained_checkpoint.py")))["write_untrained"]
-    return lambda **settings: write(tmp_path_factory.mktemp("checkpoint"), **settings)
+    """Makes a checkpoint with random weights and small steps; arguments as `write_untrained`."""
+    return lambda **settings: write_untrained(tmp_path_factory.mktemp("checkpoint"), greatest=0.01, **settings)
 
 
 @pytest.fixture(scope="session")

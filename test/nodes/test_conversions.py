@@ -17,7 +17,7 @@ from dvla_ros.nodes.conversions import (
     to_time,
     trace_to_message,
 )
-from dvla_ros.policies.base import DenoisingStep, Prediction, Timings
+from dvla_ros.policies.base import CanvasPart, DenoisingStep, Prediction, Timings
 
 NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
 
@@ -112,11 +112,20 @@ def test_a_trace_is_stacked_by_steps():
         for index in range(2)
     )
     prediction = Prediction(
-        np.zeros((2, 2), np.float32), np.zeros((2, 2)), np.ones((2, 2)), steps, 256, 2, Timings(0.1, 0.2, 0.3, 0.0)
+        np.zeros((2, 2), np.float32),
+        np.zeros((2, 2)),
+        np.ones((2, 2)),
+        steps,
+        256,
+        2,
+        Timings(0.1, 0.2, 0.3, 0.0),
+        canvas=(CanvasPart("image_front", 1, 2), CanvasPart("action", 2, 1)),
     )
     sent = ActionChunk(1.0, 0.2, np.zeros((2, 2), np.float32), ControlMode.EE_DELTA, ("x", "y"), sequence=5, epoch=6)
     message = trace_to_message(prediction, chunk_to_message(sent, "base", 2, 0.0))
     assert (message.num_steps, message.horizon, message.action_dim, message.mask_token) == (2, 2, 2, 256)
+    assert list(message.segments) == ["image_front", "action"]
+    assert (list(message.segment_rows), list(message.segment_columns)) == ([1, 2], [2, 1])
     assert list(message.tokens) == [0, 1, 2, 3, 10, 11, 12, 13]
     assert list(message.committed) == [True, False, True, False] * 2
     assert list(message.frozen) == [True, False, False, False] * 2

@@ -1,12 +1,12 @@
 """Episodes through ROS, with the real nodes as processes and a policy that has learned nothing."""
 
 import os
-import runpy
 from pathlib import Path
 
 import pytest
 from builtin_interfaces.msg import Time
 from rclpy.task import Future
+from untrained import write_untrained
 
 from dvla_ros.action import RunPolicy
 from dvla_ros.errors import NodeError
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    write_untrained = runpy.run_path(str(Path(__file__).with_name("untrained_checkpoint.py")))["write_untrained"]
-    return str(write_untrained(tmp_path_factory.mktemp("checkpoint")))
+    return str(write_untrained(tmp_path_factory.mktemp("checkpoint"), greatest=0.01))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,8 @@ def test_weights_are_told_apart_by_their_digest(checkpoint, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "model.safetensors").write_bytes(b"other weights")
-    assert weights_digest(checkpoint) == weights_digest(checkpoint) != weights_digest(str(copy))
+    given, other = {"checkpoint": checkpoint}, {"checkpoint": str(copy)}
+    assert weights_digest(given) == weights_digest(given) != weights_digest(other)
 
 
 def status(outcome, elapsed, detail=""):

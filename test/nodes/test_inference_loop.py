@@ -1,6 +1,8 @@
 """Timing of runs: what ends one, and which observation counts."""
 
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from dvla_ros.errors import ObservationError
 from dvla_ros.nodes.inference_loop import InferenceLoop, LoopSettings
 from dvla_ros.nodes.run import Run, RunLimits
 from dvla_ros.nodes.ticket import Ticket
+from dvla_ros.policies.load import load_policy
 
 
 def test_a_run_is_over_by_count_or_time():
@@ -50,8 +53,6 @@ class Silence:
 
 @pytest.fixture
 def loop(checkpoint):
-    from dvla_ros.policies.load import load_policy
-
     assembler = ObservationAssembler(
         AssemblerConfig(warm_up_s=0.01), decode_joints=lambda payload: payload, state=lambda joints: np.zeros(7)
     )
@@ -71,6 +72,43 @@ def test_without_cameras_a_run_with_limited_patience_ends_and_names_them(loop):
     assert run.ended.value.reason == "observation_lost"
     assert "'front'" in run.ended.value.message
     assert loop.run is None
+
+
+class Babbling:
+    """A real policy whose tokens are never a chunk."""
+
+    def __init__(self, policy):
+        self._policy, self.spec = policy, policy.spec
+
+    def reset(self):
+        self._policy.reset()
+
+    def predict(self, observation, **options):
+        prediction = self._policy.predict(observation, **options)
+        return replace(prediction, actions=np.full_like(prediction.actions, np.nan), malformed="no end of actions")
+
+
+def test_tokens_that_are_no_chunk_are_reported_and_send_nothing(checkpoint):
+    assembler = ObservationAssembler(
+        AssemblerConfig(warm_up_s=0.01), decode_joints=lambda payload: payload, state=lambda joints: np.zeros(7)
+    )
+    for camera in ("front", "wrist"):
+        assembler.add_camera(camera, lambda payload: payload, 15.0)
+    output = Silence()
+    loop = InferenceLoop(
+        Babbling(load_policy(checkpoint)), assembler, LoopSettings(0.02, 0.0, 0.0), time.monotonic, output, 7
+    )
+    loop.start()
+    run = loop.follow("pick up the red cube", RunLimits())
+    while not output.reported.wait(0.02):
+        now = time.monotonic()
+        for camera in ("front", "wrist"):
+            assembler.store_image(camera, now, np.zeros((24, 32, 3), np.uint8))
+        assembler.store_joints(now, np.zeros(7))
+        loop.notify()
+    assert any("the arm is held: no end of actions" in problem for problem in output.problems)
+    assert run.chunks == 0 and loop.run is run
+    loop.stop()
 
 
 def test_a_new_instruction_replaces_the_run_in_a_later_epoch(loop):

@@ -20,6 +20,7 @@ from dvla_ros.msg import ActionChunk, DenoisingTrace
 from dvla_ros.nodes.conversions import chunk_from_message, to_duration
 from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.nodes.policy_node import LATCHED_QOS, PolicyNode
+from dvla_ros.policies.dd_vla import DD_VLA
 from dvla_ros.srv import GetActionChunk
 
 CHUNKS, TRACES = "/policy_node/action_chunk", "/policy_node/denoising_trace"
@@ -87,8 +88,37 @@ def test_an_instruction_makes_chunks_with_traces(ros_world, start):
     assert second.observation_stamp >= first.stamp + first.execute_steps * first.dt - 1e-6
     trace = traces.get(timeout=5)
     assert trace.sequence == first.sequence
+    assert (list(trace.segments), list(trace.segment_rows), list(trace.segment_columns)) == (["action"], [8], [7])
     assert len(trace.tokens) == trace.num_steps * trace.horizon * trace.action_dim
     assert trace.mask_token not in trace.tokens[-trace.horizon * trace.action_dim :]
+
+
+def test_a_policy_that_imagines_publishes_an_image_of_each_camera(ros_world, start, untrained):
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    imagined = {c: ros_world.probe.collect(Image, f"/policy_node/imagined_image/{c}") for c in ("front", "wrist")}
+    # An untrained network of bins cannot write a malformed chunk; one that imagines writes FAST.
+    start(instruction="pick up the red cube", checkpoint=str(untrained(system="ud_vla", coding=DD_VLA.coding)))
+    chunk = chunks.get(timeout=20)
+    for messages in imagined.values():
+        image = messages.get(timeout=5)
+        assert (image.width, image.height, image.encoding) == (16, 16, "rgb8")
+        assert image.header.frame_id == chunk.header.frame_id
+
+
+def test_a_policy_that_reasons_publishes_its_words(ros_world, start, untrained):
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    reasoning = ros_world.probe.collect(String, "/policy_node/reasoning")
+    start(instruction="pick up the red cube", checkpoint=str(untrained(system="diffusion_vla")))
+    assert chunk_from_message(chunks.get(timeout=20)).horizon == 8
+    assert isinstance(reasoning.get(timeout=5).data, str)
+
+
+def test_other_policies_have_no_such_topics(ros_world, start):
+    node = start()
+    topics = [name for name, _ in node.get_topic_names_and_types()]
+    assert not [name for name in topics if "imagined" in name or "reasoning" in name]
 
 
 def test_a_new_instruction_starts_a_new_epoch_at_once(ros_world, start):

@@ -24,7 +24,7 @@ def test_a_missing_folder(tmp_path):
 def test_an_unknown_system_is_named_with_those_there_are(checkpoint):
     values = json.loads((checkpoint / CONFIG).read_text())
     (checkpoint / CONFIG).write_text(json.dumps({**values, "system": "telepathy"}))
-    with pytest.raises(CheckpointError, match="'telepathy'; this version runs dd_vla"):
+    with pytest.raises(CheckpointError, match="'telepathy'; this version runs dd_vla, ud_vla, llada_vla, dfm_vla, diffusion_vla"):
         load_policy(checkpoint)
 
 
@@ -45,7 +45,7 @@ def test_decoder_settings_can_be_replaced_by_name(checkpoint, observation):
 
 
 def test_an_unknown_decoder_setting_is_named_with_the_known_ones(checkpoint):
-    with pytest.raises(ConfigurationError, match=r"'steps'.*known are num_steps"):
+    with pytest.raises(ConfigurationError, match=r"no settings \['steps'\]; it has .*num_steps"):
         load_policy(checkpoint, decoding={"steps": 3})
 
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.simulation.teleop import BridgeArm
 from dvla_ros.training.collect import CollectConfig, Collector
-from dvla_ros.training.demonstrations import read_demonstrations
+from dvla_ros.training.demonstrations import FUTURE_SIZE, read_demonstrations
 
 SMOOTH = {"noise_m": 0.0, "kick_probability": 0.0, "slip_probability": 0.0}
 
@@ -60,6 +61,20 @@ def test_consecutive_labels_tell_the_same_story(undisturbed):
     _, frames, _ = undisturbed
     for frame, following in pairwise(frames[:9]):
         assert frame.actions[1, :3] == pytest.approx(following.actions[0, :3], abs=0.012)
+
+
+def test_the_future_is_what_the_cameras_see_after_the_chunk(undisturbed):
+    """The undisturbed expert follows its label: the frame eight actions later resembles the promised future."""
+    _, frames, _ = undisturbed
+    for frame, later in pairwise(frames[:9:8]):
+        seen = _small(later.images)
+        assert frame.futures.shape == seen.shape and frame.futures.dtype == np.uint8
+        change = np.abs(frame.futures.astype(float) - seen).mean()
+        assert change < 0.5 * np.abs(frame.futures.astype(float) - _small(frame.images)).mean()
+
+
+def _small(images):
+    return np.stack([cv2.resize(image, FUTURE_SIZE, interpolation=cv2.INTER_AREA) for image in images])
 
 
 def test_labelling_leaves_no_trace(undisturbed):

@@ -23,6 +23,7 @@ def frames(count, seed=0):
             instruction=i % 2,
             pixels=random.uniform(size=(2, 2, 2)),
             points=random.normal(size=(2, 3)),
+            futures=random.integers(0, 256, (2, 6, 8, 3), dtype=np.uint8),
             episode=seed,
         )
         for i in range(count)

@@ -1,0 +1,240 @@
+"""DiffusionVLA (arXiv 2412.03293): say what is to be done, then draw the chunk from noise, given what was said."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
+from dvla_ros.control.observation import Observation
+from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError
+from dvla_ros.models.ddim import DdimConfig, sample_chunk
+from dvla_ros.models.networks import make_network
+from dvla_ros.models.perception import PerceptionConfig
+from dvla_ros.models.small_divla import Answer, Prompt, SmallDivla, SmallDivlaConfig
+from dvla_ros.policies.base import Prediction, Timings
+from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
+from dvla_ros.policies.coding import ActionCoding
+from dvla_ros.policies.ddim_decoding import ddim_decoding
+from dvla_ros.policies.processor import Inputs, ObservationProcessor
+from dvla_ros.policies.reasoning_text import ReasoningTokenizer
+
+
+@dataclass(frozen=True)
+class DiffusionSystem:
+    """The published system whose actions are numbers, at small size.
+
+    Attributes:
+        name: As a checkpoint names it.
+        coding: What stands for an action.
+        decoding: Default settings, see `DdimDecoding`.
+        horizon: Rows of a chunk, H.
+        execute_steps: Rows to execute before looking again.
+    """
+
+    name: str
+    coding: ActionCoding
+    decoding: Mapping[str, object]
+    horizon: int = 8
+    execute_steps: int = 3
+
+    def network(
+        self, action_dim: int, perception: PerceptionConfig, tokenizer: ReasoningTokenizer | None, **sizes: Any
+    ) -> SmallDivlaConfig:
+        """The network, other `sizes` (heads, layers, head, ...) as given; without a tokenizer it does not reason."""
+        return SmallDivlaConfig(
+            perception=perception,
+            horizon=self.horizon,
+            action_dim=action_dim,
+            vocabulary=0 if tokenizer is None else tokenizer.vocabulary,
+            **{"using_film": tokenizer is not None, **sizes},
+        )
+
+
+DIFFUSION_VLA = DiffusionSystem(
+    name="diffusion_vla",
+    coding=ActionCoding("continuous", bounds="min_max", whole_row=True),
+    decoding={"decoder": "ddim", "num_steps": 10},
+)
+
+
+def action_normalizer(coding: ActionCoding, statistics: DatasetStatistics) -> Normalizer:
+    """Of the actions; the extremes are moved outward by 1e-4 (DexVLA), so that a column may stand still."""
+    chosen = np.ones_like(statistics.action.mask) if coding.whole_row else statistics.action.mask
+    bounds = "widened_min_max" if coding.bounds == "min_max" else coding.bounds
+    return Normalizer.from_statistics(replace(statistics.action, mask=chosen), bounds)
+
+
+class DiffusionPolicy:
+    """Observation to reasoning to chunk.
+
+    Not thread-safe; one caller at a time.
+
+    Args:
+        config: What the checkpoint says.
+        model: The network.
+        statistics: Of the data it was trained on.
+        tokenizer: Of the reasoning; None for a network without words.
+        decoding: Settings of the decoder that replace the checkpoint's.
+        device: Where the network runs.
+
+    Raises:
+        ConfigurationError: A setting is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        config: CheckpointConfig,
+        model: SmallDivla,
+        statistics: DatasetStatistics,
+        tokenizer: ReasoningTokenizer | None,
+        decoding: Mapping[str, object] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        sizes = model.config
+        self.spec = config.spec
+        self.device = torch.device(device)
+        self._model = model.to(self.device).eval()
+        self._tokenizer = tokenizer
+        settings = ddim_decoding({**config.decoding, **(decoding or {})})
+        self._ddim: DdimConfig = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
+        self._reasons = settings.reason and tokenizer is not None
+        self._max_tokens = _checked_length(settings.max_reasoning_tokens, sizes)
+        self._actions = action_normalizer(config.coding, statistics)
+        state = Normalizer.from_statistics(statistics.proprio, "min_max")
+        self._processor = ObservationProcessor(sizes.perception, config.cameras, state, self.device)
+        self._seeds = np.random.default_rng()
+
+    @classmethod
+    def from_checkpoint(
+        cls, folder: Path, device: str = "cpu", overrides: Mapping[str, object] | None = None
+    ) -> "DiffusionPolicy":
+        """Load a checkpoint folder; `overrides` replaces settings of the decoder by name.
+
+        Raises:
+            CheckpointError: The folder is not a usable checkpoint.
+            ConfigurationError: An override is unknown or out of range.
+        """
+        config = read_config(folder)
+        if not isinstance(config.model, SmallDivlaConfig):
+            raise CheckpointError(f"{folder}: the system '{config.system}' needs a network 'small_divla'.")
+        model = make_network(config.model)
+        read_weights(folder, model)
+        statistics = read_statistics(folder, config.spec)
+        return cls(config, model, statistics, _read_tokenizer(folder, config.model), overrides, device)
+
+    def reset(self) -> None:
+        """Nothing is remembered between chunks."""
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: Observation,
+        *,
+        frozen_actions: np.ndarray | None = None,
+        seed: int | None = None,
+        deadline_s: float | None = None,
+    ) -> Prediction:
+        """Infer a chunk; see `policies.base.Policy.predict`.
+
+        The reasoning is greedy, so that `seed` only draws the chunk. At the deadline it breaks off where it is, and
+        the chunk is what the denoising step then running makes of it; one step always runs. `nfe` counts the words
+        that were run through the trunk and the denoising steps, `prefill_s` includes the reasoning.
+        """
+        started = time.perf_counter()
+        inputs = self._processor(observation)
+        frozen = self._frozen(frozen_actions)
+        prepared = time.perf_counter()
+        prompt = self._model.prefill(inputs.images, inputs.text, inputs.state)
+        answer = self._reason(prompt, lambda: deadline_s is not None and time.perf_counter() - started >= deadline_s)
+        condition = self._condition(prompt, answer, inputs)
+        reasoned = time.perf_counter()
+        remaining = None if deadline_s is None else max(0.0, deadline_s - (reasoned - started))
+        seed = int(self._seeds.integers(2**31)) if seed is None else seed
+        actions, steps, malformed = self._draw(condition, seed, frozen, remaining)
+        drawn = time.perf_counter()
+        if frozen_actions is not None and not malformed:
+            actions[: len(frozen_actions)] = frozen_actions  # exactly, also where normalising had clipped them
+        prediction = self._prediction(actions, malformed, prompt, answer, steps)
+        timings = Timings(prepared - started, reasoned - prepared, drawn - reasoned, time.perf_counter() - drawn)
+        return replace(prediction, timings=timings)
+
+    def _reason(self, prompt: Prompt, late: Callable[[], bool]) -> Answer | None:
+        if self._tokenizer is None or not self._reasons:
+            return None
+        return self._model.reason(prompt, self._tokenizer.end, self._max_tokens, late)
+
+    def _condition(self, prompt: Prompt, answer: Answer | None, inputs: Inputs) -> Tensor:
+        condition = self._model.encode_condition(self._model.condition(prompt, answer), inputs.state)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return condition
+
+    def _frozen(self, actions: np.ndarray | None) -> Tensor | None:
+        if actions is None or len(actions) == 0:
+            return None
+        if len(actions) > self.spec.horizon:
+            raise ActionError(f"At most {self.spec.horizon} actions can be frozen, got {len(actions)}.")
+        return torch.from_numpy(self._actions.normalize(actions)).float().unsqueeze(0).to(self.device)
+
+    def _draw(
+        self, condition: Tensor, seed: int, frozen: Tensor | None, remaining_s: float | None
+    ) -> tuple[np.ndarray, int, str]:
+        """Actions float32 `[H, D]` in physical units, denoising steps, and why they are NaN where they are."""
+        shape = (self.spec.horizon, len(self.spec.action_names))
+        try:
+            chunk = sample_chunk(
+                self._model.policy_head,
+                condition,
+                shape,
+                [seed],
+                config=self._ddim,
+                frozen=frozen,
+                deadline_s=remaining_s,
+            )
+        except ActionError as error:
+            return np.full(shape, np.nan, dtype=np.float32), 0, str(error)
+        actions = self._actions.unnormalize(chunk.actions[0].cpu().numpy())
+        return actions.astype(np.float32), chunk.nfe, ""
+
+    def _prediction(
+        self, actions: np.ndarray, malformed: str, prompt: Prompt, answer: Answer | None, steps: int
+    ) -> Prediction:
+        said = "" if answer is None or self._tokenizer is None else self._tokenizer.decode(answer.tokens[0].tolist())
+        keypoints = prompt.percept.positions[0, :, :2].cpu().numpy()
+        return Prediction(
+            actions=actions,
+            tokens=np.zeros((0, 0), dtype=np.int32),
+            confidence=np.ones(actions.shape, dtype=np.float32),
+            trace=(),
+            mask_token=0,
+            nfe=steps + (0 if answer is None else answer.evaluations),
+            timings=Timings(0.0, 0.0, 0.0, 0.0),
+            malformed=malformed,
+            reasoning=said,
+            keypoints=dict(zip(self.spec.cameras, keypoints, strict=True)),
+        )
+
+
+def _read_tokenizer(folder: Path, sizes: SmallDivlaConfig) -> ReasoningTokenizer | None:
+    if not sizes.reasons:
+        return None
+    tokenizer = ReasoningTokenizer.load(folder)
+    if tokenizer.vocabulary != sizes.vocabulary:
+        raise CheckpointError(
+            f"{folder}: the reasoning tokenizer has {tokenizer.vocabulary} tokens, the network {sizes.vocabulary}."
+        )
+    return tokenizer
+
+
+def _checked_length(max_tokens: int, sizes: SmallDivlaConfig) -> int:
+    if max_tokens > sizes.reasoning_length:
+        raise ConfigurationError(
+            f"max_reasoning_tokens must be in 0..{sizes.reasoning_length} for this network, got {max_tokens}."
+        )
+    return max_tokens or sizes.reasoning_length

@@ -1,0 +1,1 @@
+"""What each system is trained on, one file a system."""

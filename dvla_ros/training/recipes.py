@@ -1,0 +1,262 @@
+"""How each system is trained: its tokens, its network, its objective. One function a system."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dvla_ros.actions.chunk_codec import ChunkCodec
+from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
+from dvla_ros.actions.normalization import DatasetStatistics
+from dvla_ros.denoising.flow import FlowConfig
+from dvla_ros.denoising.flow_paths import embedding_distance
+from dvla_ros.denoising.registry import decoder_config, override
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.networks import NetworkConfig, make_network
+from dvla_ros.models.small_vla import SmallVlaConfig
+from dvla_ros.models.vq import VqTokenizer
+from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json, read_config, read_weights
+from dvla_ros.policies.coding import ActionCoding, fit_codec, load_codec, save_codec, token_values
+from dvla_ros.policies.dd_vla import DD_VLA
+from dvla_ros.policies.ddim_decoding import override_ddim
+from dvla_ros.policies.dfm_vla import DFM_VLA
+from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, action_normalizer
+from dvla_ros.policies.imagination import FOLDER as VQ_FOLDER
+from dvla_ros.policies.imagination import Imagination
+from dvla_ros.policies.llada_vla import LLADA_VLA
+from dvla_ros.policies.reasoning_text import ReasoningTokenizer
+from dvla_ros.policies.settings import parse_settings
+from dvla_ros.policies.token_system import TokenSystem, action_positions
+from dvla_ros.policies.ud_vla import UD_VLA
+from dvla_ros.training.batch import Objective, Targets
+from dvla_ros.training.config import TrainConfig
+from dvla_ros.training.demonstrations import Demonstrations
+from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
+from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
+from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjective, DiffusionVlaObjectiveConfig
+from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
+from dvla_ros.training.objectives.ud_vla import UdVlaObjective, UdVlaObjectiveConfig
+from dvla_ros.training.reasoning import sentences
+
+_CODES_PER_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything of a run that depends on the system.
+
+    Attributes:
+        config: What the checkpoint will say.
+        targets: Of all frames.
+        objective: The loss.
+        write_extras: Writes what belongs beside the weights into a checkpoint folder.
+    """
+
+    config: CheckpointConfig
+    targets: Targets
+    objective: Objective
+    write_extras: Callable[[Path], None]
+
+
+def make_recipe(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    """The recipe of the system that `config` names.
+
+    Raises:
+        ConfigurationError: A setting is unknown or out of range, the image tokenizer is missing, or `init` is of another
+            system or network.
+        CheckpointError: `init` is no usable checkpoint.
+    """
+    if config.init is None:
+        return RECIPES[config.system](config, demonstrations, statistics)
+    there = read_config(config.init)
+    if there.system != config.system:
+        raise ConfigurationError(f"{config.init} is of the system {there.system}, not {config.system}.")
+    recipe = RECIPES[config.system](config, demonstrations, statistics)
+    _require_same_network(recipe.config.model, there.model, config.init)
+    return recipe
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """What the token systems share: codec, tokens of all frames, network and the checkpoint's config."""
+
+    codec: ChunkCodec
+    network: SmallVlaConfig
+    config: CheckpointConfig
+    targets: Targets
+
+    def write_codec(self, folder: Path) -> None:
+        save_codec(self.codec, folder)
+
+
+def _tokens(
+    system: TokenSystem,
+    config: TrainConfig,
+    demonstrations: Demonstrations,
+    statistics: DatasetStatistics,
+    imagination: Imagination | None = None,
+) -> _Tokens:
+    coding = _coding(system.coding, config)
+    chunks = demonstrations.actions[:, : system.horizon].astype(np.float64)
+    codec = _codec(config, coding, statistics, chunks)
+    network = system.network(codec, config.perception, imagination, heads=config.heads, layers=config.layers)
+    checkpoint = CheckpointConfig(
+        system=system.name,
+        model=network,
+        coding=coding,
+        decoding=override(system.decoding, parse_settings(config.decoding)),
+        cameras=demonstrations.manifest.cameras,
+        execute_steps=config.execute_steps or system.execute_steps,
+        dt=demonstrations.manifest.dt,
+    )
+    normalized = torch.from_numpy(coding.normalizer(statistics).normalize(chunks).astype(np.float32))
+    return _Tokens(codec, network, checkpoint, Targets(normalized, torch.from_numpy(codec.encode(chunks))))
+
+
+def _dd_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    tokens = _tokens(DD_VLA, config, demonstrations, statistics)
+    options = _settings(DdVlaObjectiveConfig, parse_settings(config.objective))
+    objective = DdVlaObjective(options, torch.from_numpy(token_values(tokens.codec)).float())
+    return Recipe(tokens.config, tokens.targets, objective, tokens.write_codec)
+
+
+def _llada_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    tokens = _tokens(LLADA_VLA, config, demonstrations, statistics)
+    options = _settings(LladaVlaObjectiveConfig, parse_settings(config.objective))
+    return Recipe(
+        tokens.config, tokens.targets, LladaVlaObjective(options, tokens.codec.vocabulary), tokens.write_codec
+    )
+
+
+def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    tokens = _tokens(DFM_VLA, config, demonstrations, statistics)
+    options = _settings(DfmVlaObjectiveConfig, parse_settings(config.objective))
+    flow = decoder_config(tokens.config.decoding)
+    if not isinstance(flow, FlowConfig):
+        raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder=flow.")
+    network = replace(tokens.network, rate_head=flow.path == "head")
+    distance = embedding_distance(_token_table(network, config.init))
+    objective = DfmVlaObjective(options, flow, network.vocabulary, distance)
+    return Recipe(replace(tokens.config, model=network), tokens.targets, objective, tokens.write_codec)
+
+
+def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    tokenizer = _image_tokenizer(config)
+    imagination = Imagination(tokenizer, demonstrations.manifest.cameras)
+    tokens = _tokens(UD_VLA, config, demonstrations, statistics, imagination)
+    seen, coming = (_codes(imagination, images) for images in (demonstrations.images, demonstrations.futures))
+    assert tokens.targets.tokens is not None
+    action = tokens.targets.tokens
+    begin = torch.full_like(action[:, :1], tokens.codec.vocabulary)
+    targets = replace(tokens.targets, tokens=torch.cat([imagination.tokens(coming), begin, action], dim=1), codes=seen)
+    options = _settings(UdVlaObjectiveConfig, parse_settings(config.objective))
+    end = tokens.codec.eoa if isinstance(tokens.codec, FastChunkCodec) else None
+
+    def write_extras(folder: Path) -> None:
+        tokens.write_codec(folder)
+        tokenizer.save(folder / VQ_FOLDER)
+
+    settings = {"eoa_token": end, **parse_settings(config.decoding)}
+    checkpoint = replace(tokens.config, decoding=override(tokens.config.decoding, settings))
+    return Recipe(checkpoint, targets, UdVlaObjective(options, tokens.network.canvas, end), write_extras)
+
+
+def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
+    system = DIFFUSION_VLA
+    options = _settings(DiffusionVlaObjectiveConfig, parse_settings(config.objective))
+    coding = _coding(system.coding, config)
+    if coding.kind != "continuous":
+        raise ConfigurationError(f"diffusion_vla draws numbers; its coding is continuous, not {coding.kind!r}.")
+    chunks = demonstrations.actions[:, : system.horizon].astype(np.float64)
+    said = sentences(demonstrations) if options.reason else []
+    tokenizer = _reasoning_tokenizer(config, said) if options.reason else None
+    network = system.network(chunks.shape[2], config.perception, tokenizer, heads=config.heads, layers=config.layers)
+    checkpoint = CheckpointConfig(
+        system=system.name,
+        model=network,
+        coding=coding,
+        decoding=override_ddim(system.decoding, parse_settings(config.decoding)),
+        cameras=demonstrations.manifest.cameras,
+        execute_steps=config.execute_steps or system.execute_steps,
+        dt=demonstrations.manifest.dt,
+    )
+    actions = torch.from_numpy(action_normalizer(coding, statistics).normalize(chunks).astype(np.float32))
+    if tokenizer is None:
+        return Recipe(checkpoint, Targets(actions), DiffusionVlaObjective(options), lambda folder: None)
+    reasoning = torch.from_numpy(tokenizer.encode(said, network.reasoning_length))
+    return Recipe(checkpoint, Targets(actions, reasoning=reasoning), DiffusionVlaObjective(options), tokenizer.save)
+
+
+def _token_table(network: SmallVlaConfig, init: Path | None) -> torch.Tensor:
+    """The embeddings whose distances the decoder will use too: they are not trained."""
+    model = make_network(network)
+    if init is not None:
+        read_weights(init, model)
+    table: torch.Tensor = model.token_table("action")
+    return table
+
+
+def _image_tokenizer(config: TrainConfig) -> VqTokenizer:
+    if config.init is not None:
+        return VqTokenizer.load(config.init / VQ_FOLDER)
+    if config.vq is None:
+        raise ConfigurationError("ud_vla needs the image tokenizer that `dvla train-vq` writes: give vq its folder.")
+    return VqTokenizer.load(config.vq)
+
+
+def _reasoning_tokenizer(config: TrainConfig, said: Sequence[str]) -> ReasoningTokenizer:
+    # Trained words mean something only together with the tokenizer they were trained with.
+    return ReasoningTokenizer.fit(said) if config.init is None else ReasoningTokenizer.load(config.init)
+
+
+def _codes(imagination: Imagination, images: np.ndarray) -> torch.Tensor:
+    """Codes of many images uint8 `[N, C, h, w, 3]`."""
+    parts = [images[i : i + _CODES_PER_BATCH] for i in range(0, len(images), _CODES_PER_BATCH)]
+    return torch.cat([imagination.encode(torch.from_numpy(part).permute(0, 1, 4, 2, 3)) for part in parts])
+
+
+def _coding(published: ActionCoding, config: TrainConfig) -> ActionCoding:
+    """The published coding with the settings of `config`, or that of `init`, whose weights know no other."""
+    changes = parse_settings(config.coding)
+    if config.init is None:
+        return _overridden(published, changes)
+    coding = read_config(config.init).coding
+    if _overridden(coding, changes) != coding:
+        raise ConfigurationError(f"{config.init} was trained with {coding}; leave out coding={config.coding}.")
+    return coding
+
+
+def _codec(config: TrainConfig, coding: ActionCoding, statistics: DatasetStatistics, chunks: np.ndarray) -> ChunkCodec:
+    if config.init is None:
+        return fit_codec(coding, statistics, chunks)
+    network = read_config(config.init).model
+    assert isinstance(network, SmallVlaConfig)
+    return load_codec(coding, statistics, network.horizon, action_positions(network), config.init)
+
+
+def _require_same_network(model: NetworkConfig, there: NetworkConfig, init: Path) -> None:
+    # Weights of the same shapes may be those of another network: one with other heads, or other attention.
+    names = [field.name for field in fields(model) if getattr(model, field.name) != getattr(there, field.name, None)]
+    if names:
+        wanted = ", ".join(f"{name}={getattr(there, name, None)}" for name in names)
+        raise ConfigurationError(f"The network of {init} has {wanted}; this run asks for another one.")
+
+
+def _overridden(coding: ActionCoding, changes: Mapping[str, object]) -> ActionCoding:
+    return _settings(ActionCoding, {**coding.__dict__, **changes})
+
+
+def _settings(kind: type[Any], values: Mapping[str, object]) -> Any:
+    return dataclass_from_json(kind, values)
+
+
+RECIPES: dict[str, Callable[[TrainConfig, Demonstrations, DatasetStatistics], Recipe]] = {
+    "dd_vla": _dd_vla,
+    "ud_vla": _ud_vla,
+    "llada_vla": _llada_vla,
+    "dfm_vla": _dfm_vla,
+    "diffusion_vla": _diffusion_vla,
+}

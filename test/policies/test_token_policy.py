@@ -1,0 +1,166 @@
+"""A token policy answers any usable observation with a complete chunk, and refuses the others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dvla_ros.control.bridge import ACTION_LOWER, ACTION_UPPER
+from dvla_ros.errors import ActionError, ObservationError
+from dvla_ros.policies.checkpoint import read_statistics
+from dvla_ros.policies.coding import ActionCoding
+from dvla_ros.policies.load import load_policy
+
+
+@pytest.fixture
+def policy(checkpoint):
+    return load_policy(checkpoint)
+
+
+def test_a_chunk_has_its_shape_and_stays_within_the_statistics(policy, checkpoint, observation):
+    prediction, statistics = policy.predict(observation, seed=0), read_statistics(checkpoint, policy.spec).action
+    assert prediction.actions.shape == (8, 7) and prediction.actions.dtype == np.float32
+    assert (prediction.actions[:, :6] >= statistics.q01[:6] - 1e-6).all()
+    assert (prediction.actions[:, :6] <= statistics.q99[:6] + 1e-6).all()
+    assert prediction.tokens.min() >= 0 and prediction.tokens.max() < prediction.mask_token == 256
+    assert prediction.confidence.shape == (8, 7)
+    assert prediction.confidence.min() > 0.0 and prediction.confidence.max() <= 1.0
+
+
+def test_the_trace_tells_how_the_chunk_came_about(policy, observation):
+    prediction = policy.predict(observation, seed=0)
+    assert len(prediction.trace) == prediction.nfe == 12
+    assert prediction.trace[-1].tokens.tolist() == prediction.tokens.flatten().tolist()
+    masked = [(step.tokens == prediction.mask_token).sum() for step in prediction.trace]
+    assert masked == sorted(masked, reverse=True) and masked[0] > masked[-1] == 0
+
+
+def test_the_same_seed_gives_the_same_chunk_and_another_seed_another(policy, observation):
+    first, again, other = (policy.predict(observation, seed=seed).tokens for seed in (3, 3, 4))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_without_a_seed_answers_vary(policy, observation):
+    assert (policy.predict(observation).tokens != policy.predict(observation).tokens).any()
+
+
+def test_the_instruction_and_the_images_matter(policy, observation):
+    before = policy.predict(observation, seed=0).confidence
+    sentence = replace(observation, instruction="pick up the blue cube")
+    dark = replace(observation, images={name: image // 4 for name, image in observation.images.items()})
+    assert not np.allclose(policy.predict(sentence, seed=0).confidence, before, atol=1e-6)
+    assert not np.allclose(policy.predict(dark, seed=0).confidence, before, atol=1e-6)
+
+
+def test_frozen_actions_are_kept_exactly_once_they_are_tokens(policy, observation):
+    wanted = np.random.default_rng(0).uniform(ACTION_LOWER, ACTION_UPPER, (3, 7)).astype(np.float32)
+    first = policy.predict(observation, frozen_actions=wanted, seed=0)
+    assert first.actions[:3] == pytest.approx(wanted, abs=0.03)
+    again = policy.predict(observation, frozen_actions=first.actions[:3], seed=1)
+    assert (again.tokens[:3] == first.tokens[:3]).all()
+    assert (again.actions[:3] == first.actions[:3]).all()
+    assert (again.tokens[3:] != first.tokens[3:]).any()
+    assert all(step.frozen[:21].all() and not step.frozen[21:].any() for step in again.trace)
+    assert (again.confidence[:3] == 1.0).all()
+
+
+def test_a_whole_frozen_chunk_needs_no_evaluation(policy, observation):
+    chunk = policy.predict(observation, seed=0).actions
+    kept = policy.predict(observation, frozen_actions=chunk, seed=1)
+    assert (kept.actions == chunk).all() and kept.nfe == 0
+
+
+def test_too_many_frozen_actions_are_refused(policy, observation):
+    with pytest.raises(ActionError, match="At most 8 actions can be frozen, got 9"):
+        policy.predict(observation, frozen_actions=np.zeros((9, 7), np.float32))
+
+
+def test_a_deadline_gives_a_complete_chunk_sooner(policy, observation):
+    prediction = policy.predict(observation, seed=0, deadline_s=0.0)
+    assert prediction.nfe == 1
+    assert prediction.tokens.max() < prediction.mask_token
+    assert np.isfinite(prediction.actions).all()
+
+
+def test_images_of_any_size_are_taken(policy, observation):
+    large = {name: np.full((480, 640, 3), 90, np.uint8) for name in observation.images}
+    assert policy.predict(replace(observation, images=large), seed=0).actions.shape == (8, 7)
+
+
+def test_timings_and_keypoints_come_along(policy, observation):
+    prediction = policy.predict(observation, seed=0)
+    timings = prediction.timings
+    assert min(timings.preprocess_s, timings.prefill_s, timings.denoise_s, timings.decode_s) > 0.0
+    assert set(prediction.keypoints) == {"front", "wrist"}
+    for points in prediction.keypoints.values():
+        assert points.shape == (2, 2) and (points > 0.0).all() and (points < 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"images": {"front": np.zeros((8, 8, 3), np.uint8)}}, r"\['wrist'\] are missing"),
+        ({"instruction": "  "}, "instruction is empty"),
+        ({"state": np.zeros(6)}, "7 finite numbers"),
+        ({"state": np.full(7, np.nan)}, "7 finite numbers"),
+        (
+            {"images": dict.fromkeys(("front", "wrist"), np.zeros((8, 8), np.uint8))},
+            r"front must give uint8 .*\[8, 8\]",
+        ),
+        ({"images": dict.fromkeys(("front", "wrist"), np.zeros((8, 8, 3), np.float32))}, "got float32"),
+    ],
+)
+def test_what_is_no_observation_is_refused_with_the_reason(policy, observation, change, words):
+    with pytest.raises(ObservationError, match=words):
+        policy.predict(replace(observation, **change))
+
+
+def test_every_token_system_gives_a_complete_chunk(any_checkpoint, observation):
+    policy = load_policy(any_checkpoint)
+    prediction = policy.predict(observation, seed=0)
+    shape = (policy.spec.horizon, 7)
+    assert prediction.actions.shape == prediction.confidence.shape == shape
+    assert prediction.tokens.max() < prediction.mask_token
+    # A network that knows nothing may write coefficients that no chunk has.
+    assert prediction.usable or prediction.malformed
+    length = sum(part.rows * part.columns for part in prediction.canvas)
+    assert len(prediction.trace) == prediction.nfe and prediction.trace[-1].tokens.shape == (length,)
+    part = prediction.canvas[-1]
+    assert part.name == "action" and prediction.tokens.shape == (part.rows, part.columns)
+    assert np.array_equal(policy.predict(observation, seed=0).actions, prediction.actions, equal_nan=True)
+
+
+def test_every_token_system_keeps_frozen_actions(any_checkpoint, observation):
+    policy = load_policy(any_checkpoint)
+    wanted = np.random.default_rng(0).uniform(ACTION_LOWER, ACTION_UPPER, (2, 7)).astype(np.float32)
+    wanted[:, 6] = [0.0, 1.0]
+    coarsest = (ACTION_UPPER - ACTION_LOWER) / 32
+    kept = policy.predict(observation, frozen_actions=wanted, seed=1).actions[:2]
+    assert (np.abs(kept - wanted) <= coarsest).all()
+
+
+def test_every_token_system_keeps_to_a_deadline(any_checkpoint, observation):
+    prediction = load_policy(any_checkpoint).predict(observation, seed=0, deadline_s=0.0)
+    assert prediction.nfe == 1 and prediction.tokens.max() < prediction.mask_token
+
+
+def test_ud_vla_imagines_an_image_of_each_camera(write, observation):
+    policy = load_policy(write("ud_vla"))
+    prediction = policy.predict(observation, seed=0)
+    assert policy.spec.imagines and set(prediction.imagined_images) == {"front", "wrist"}
+    assert all(image.shape == (16, 16, 3) and image.dtype == np.uint8 for image in prediction.imagined_images.values())
+
+
+def test_tokens_that_are_no_chunk_give_no_actions(write, observation):
+    """With byte-pair merges an untrained network writes sequences that no encoder writes."""
+    policy = load_policy(write("dfm_vla", coding=ActionCoding("fast", whole_row=True, scale=50.0, merges=200)))
+    answers = [policy.predict(observation, seed=seed) for seed in range(20)]
+    assert any(answer.malformed for answer in answers)
+    for answer in answers:
+        assert answer.usable or (answer.malformed and np.isnan(answer.actions).all())
+
+
+def test_a_decoder_of_another_kind_can_be_chosen_by_name(write, observation):
+    policy = load_policy(write("llada_vla"), decoding={"decoder": "autoregressive"})
+    assert policy.predict(observation, seed=0).nfe == 35
+    assert load_policy(write("dd_vla"), decoding={"decoder": "one_shot"}).predict(observation, seed=0).nfe == 1
