@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    summary = {"machine": machine_line(), "system": config.system, "checkpoint": config.checkpoint, "seed": config.seed, **summarise(episodes)}
+    which = {"system": config.system, "checkpoint": config.checkpoint, "seed": config.seed}
+    summary = {"machine": machine_line(), **which, **summarise(episodes)}
     print_tables(summary)
     if config.json is not None:
         config.json.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from dvla_ros.errors import ConfigurationError, DvlaError
+from dvla_ros.errors import DvlaError
 
 console = Console()
 

@@ -44,6 +44,7 @@ ROSDEP_KEY = {
 }
 # Import name -> pip name, of what has no rosdep key; make setup installs these.
 WITHOUT_ROSDEP_KEY = {
+    "diffusers": "diffusers",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "mink": "mink",
     "safetensors": "safetensors",
@@ -114,7 +115,7 @@ def test_every_package_without_rosdep_key_is_named_in_pyproject() -> None:
     named = {
         re.match(r'    "([\w-]+)', line).group(1)
         for line in (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
-        if re.match(r'    "[\w-]+(\[|[<>=]|"|,)', line)
+        if re.match(r'    "[\w-]+(\[|[<>=;]|"|,)', line)
     }
     assert {WITHOUT_ROSDEP_KEY[name] for name in third_party_imports() & WITHOUT_ROSDEP_KEY.keys()} <= named
 

@@ -42,7 +42,7 @@ class Segment:
             )
         if not 0 <= self.reserved < self.vocabulary:
             raise ConfigurationError(
-                f"Segment '{self.name}' reserves {self.reserved} of {self.vocabulary} ids; leave at least one to choose."
+                f"Segment '{self.name}' reserves {self.reserved} of {self.vocabulary} ids; leave one to choose."
             )
         if self.prefilled and len(self.prefilled) != self.length:
             raise ConfigurationError(

@@ -54,7 +54,7 @@ def starting_canvas(
     guess = usable_guess(canvas, warm_start, frozen)
     guessed = guess.tokens != FREE
     count = guessed.sum(dim=-1, keepdim=True)
-    kept_count = torch.floor(count * keep + _ROUND_OFF).long()
+    kept_count = torch.floor(count.double() * keep + _ROUND_OFF).long()
     kept = guessed & ~lowest(guess.confidence, guessed, count - kept_count)
     tokens = torch.where(kept, guess.tokens, tokens)
     confidence = torch.where(kept, guess.confidence, frozen.float())

@@ -22,7 +22,7 @@ from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_sta
 from dvla_ros.policies.coding import load_codec
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import ObservationProcessor
-from dvla_ros.policies.token_policy import ACTION
+from dvla_ros.policies.token_system import ACTION
 
 
 class OpenedPolicy:

@@ -100,6 +100,7 @@ class DiffusionPolicy:
         self.spec = config.spec
         self.device = torch.device(device)
         self._model = model.to(self.device).eval()
+        self._model.trunk.pack()
         self._tokenizer = tokenizer
         settings = ddim_decoding({**config.decoding, **(decoding or {})})
         self._ddim: DdimConfig = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)

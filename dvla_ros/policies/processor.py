@@ -57,7 +57,8 @@ class ObservationProcessor:
         if not observation.instruction.strip():
             raise ObservationError("The instruction is empty; say what to do, e.g. 'pick up the red cube'.")
         if observation.state.shape != (self._sizes.state_dim,) or not np.isfinite(observation.state).all():
-            raise ObservationError(f"The state must be {self._sizes.state_dim} finite numbers, got {observation.state}.")
+            expected = f"{self._sizes.state_dim} finite numbers"
+            raise ObservationError(f"The state must be {expected}, got {observation.state}.")
         images = np.stack([self._resized(name, observation.images[name]) for name in self._cameras])
         state = torch.from_numpy(self._state_normalizer.normalize(observation.state)).float()
         text = self._text.encode(observation.instruction)

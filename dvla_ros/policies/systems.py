@@ -10,9 +10,7 @@ from dvla_ros.policies.ud_vla import UD_VLA
 
 System = TokenSystem | DiffusionSystem
 
-SYSTEMS: dict[str, System] = {
-    system.name: system for system in (DD_VLA, UD_VLA, LLADA_VLA, DFM_VLA, DIFFUSION_VLA)
-}
+SYSTEMS: dict[str, System] = {system.name: system for system in (DD_VLA, UD_VLA, LLADA_VLA, DFM_VLA, DIFFUSION_VLA)}
 
 
 def system_named(name: str) -> System:

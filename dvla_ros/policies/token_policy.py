@@ -26,9 +26,7 @@ from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_sta
 from dvla_ros.policies.coding import is_time_local, load_codec
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
-
-ACTION = "action"
-"""Name of the canvas segment that holds the action tokens; the chunk's tokens are its last ones."""
+from dvla_ros.policies.token_system import ACTION, action_positions
 
 
 class TokenPolicy:
@@ -60,6 +58,7 @@ class TokenPolicy:
         self.spec = config.spec
         self.device = torch.device(device)
         self._model = model.to(self.device).eval()
+        self._model.trunk.pack()
         self._codec = codec
         self._imagination = imagination
         self._canvas = config.model.canvas
@@ -85,7 +84,7 @@ class TokenPolicy:
         model = make_network(config.model)
         read_weights(folder, model)
         statistics = read_statistics(folder, config.spec)
-        codec = load_codec(config.coding, statistics, config.model.horizon, _action_positions(config.model), folder)
+        codec = load_codec(config.coding, statistics, config.model.horizon, action_positions(config.model), folder)
         imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.context_codes else None
         return cls(config, model, statistics, codec, imagination, overrides, device)
 
@@ -156,9 +155,7 @@ class TokenPolicy:
         frozen[0, begin : begin + known] = torch.from_numpy(tokens[:known]).to(self.device)
         return frozen
 
-    def _prediction(
-        self, result: DenoisingResult, prefix: Prefix, frozen_actions: np.ndarray | None
-    ) -> Prediction:
+    def _prediction(self, result: DenoisingResult, prefix: Prefix, frozen_actions: np.ndarray | None) -> Prediction:
         span = self._canvas.span(ACTION)
         tokens = result.tokens[0].cpu().numpy()
         confidence = result.confidence[0, span][-self._codec.length :].cpu().numpy()
@@ -187,9 +184,3 @@ class TokenPolicy:
         if is_time_local(self._codec):
             return confidence.reshape(shape)
         return np.full(shape, confidence.mean(), dtype=np.float32)
-
-
-def _action_positions(config: SmallVlaConfig) -> int:
-    """Positions of the action segment that hold the chunk's tokens: all but a prefilled BOA."""
-    segment = next(sizes for sizes in config.segments if sizes.name == ACTION)
-    return segment.length - sum(token != FREE for token in segment.prefilled)

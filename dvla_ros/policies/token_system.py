@@ -1,15 +1,20 @@
 """What tells the token systems apart: how actions become tokens, who sees whom, how the canvas is decoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dvla_ros.actions.chunk_codec import ChunkCodec
+from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
 from dvla_ros.denoising.canvas import FREE
 from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_vla import Attention, SmallVlaConfig
 from dvla_ros.policies.coding import ActionCoding, is_time_local
 from dvla_ros.policies.imagination import Imagination
+
+
+ACTION = "action"
+"""Name of the canvas segment that holds the action tokens; the chunk's tokens are its last ones."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +68,18 @@ class TokenSystem:
 
     def _action_segment(self, codec: ChunkCodec) -> SegmentSizes:
         rows, columns = (self.horizon, codec.dim) if is_time_local(codec) else (1, codec.length)
-        trained = self.trained_tokens
+        # Where every chunk fills all positions there is no end to be chosen: EOA is the last id of such a codec.
+        unused = int(isinstance(codec, FastChunkCodec) and codec.length == codec.horizon * codec.dim)
+        sizes = SegmentSizes(ACTION, rows, columns, codec.vocabulary, reserved=unused, trained=self.trained_tokens)
         if not self.begin_token:
-            return SegmentSizes("action", rows, columns, codec.vocabulary, trained=trained)
+            return sizes
         prefilled = (codec.vocabulary, *(FREE,) * codec.length)
-        return SegmentSizes(
-            "action", 1, 1 + codec.length, codec.vocabulary + 1, prefilled=prefilled, reserved=1, trained=trained
+        return replace(
+            sizes, columns=1 + codec.length, vocabulary=1 + codec.vocabulary, prefilled=prefilled, reserved=1 + unused
         )
 
 
 def action_positions(network: SmallVlaConfig) -> int:
     """Positions of the action segment that hold the chunk's tokens: all but a prefilled BOA."""
-    segment = next(sizes for sizes in network.segments if sizes.name == "action")
+    segment = next(sizes for sizes in network.segments if sizes.name == ACTION)
     return segment.length - sum(token != FREE for token in segment.prefilled)

@@ -20,8 +20,8 @@ class TrainConfig:
             from scratch.
         backbone: Checkpoint folder of any system, whose perception, trunk and statistics to start from.
         freeze_perception: Train all but the perception, as it came with `init` or `backbone`.
-        vq: Folder of the image tokenizer that `dvla train-vq` wrote; only ud_vla needs it, unless it starts from `init`,
-            which has its own.
+        vq: Folder of the image tokenizer that `dvla train-vq` wrote; only ud_vla needs it, and not with `init`, which
+            has its own.
         steps: Optimiser steps.
         batch_size: Observations per step and process; `torchrun` starts several processes.
         learning_rate: Peak of a cosine schedule with a short warm-up.
@@ -70,7 +70,8 @@ class TrainConfig:
             raise ConfigurationError(
                 f"steps, batch_size, threads, save_every and learning_rate must be positive: {self}."
             )
-        if not (0 <= self.ema < 1 and 0 <= self.drop_instruction <= 1) or min(self.weight_decay, self.execute_steps) < 0:
+        in_range = 0 <= self.ema < 1 and 0 <= self.drop_instruction <= 1
+        if not in_range or min(self.weight_decay, self.execute_steps) < 0:
             raise ConfigurationError(
                 "ema must be in 0..1, below 1, drop_instruction in 0..1, weight_decay and execute_steps 0 or more, got "
                 f"{self.ema}, {self.drop_instruction}, {self.weight_decay} and {self.execute_steps}."

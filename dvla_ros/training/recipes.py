@@ -1,7 +1,7 @@
 """How each system is trained: its tokens, its network, its objective. One function a system."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,9 @@ from dvla_ros.denoising.flow import FlowConfig
 from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.registry import decoder_config, override
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.networks import NetworkConfig, make_network
 from dvla_ros.models.small_vla import SmallVlaConfig
-from dvla_ros.models.vq import VqTokenizer
-from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json, read_config, read_weights
-from dvla_ros.policies.coding import ActionCoding, fit_codec, load_codec, save_codec, token_values
+from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
+from dvla_ros.policies.coding import save_codec, token_values
 from dvla_ros.policies.dd_vla import DD_VLA
 from dvla_ros.policies.ddim_decoding import override_ddim
 from dvla_ros.policies.dfm_vla import DFM_VLA
@@ -27,9 +25,8 @@ from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, action_normalizer
 from dvla_ros.policies.imagination import FOLDER as VQ_FOLDER
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.llada_vla import LLADA_VLA
-from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 from dvla_ros.policies.settings import parse_settings
-from dvla_ros.policies.token_system import TokenSystem, action_positions
+from dvla_ros.policies.token_system import TokenSystem
 from dvla_ros.policies.ud_vla import UD_VLA
 from dvla_ros.training.batch import Objective, Targets
 from dvla_ros.training.config import TrainConfig
@@ -40,6 +37,15 @@ from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjective, Di
 from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
 from dvla_ros.training.objectives.ud_vla import UdVlaObjective, UdVlaObjectiveConfig
 from dvla_ros.training.reasoning import sentences
+from dvla_ros.training.starting_point import (
+    action_coding,
+    chunk_codec,
+    image_tokenizer,
+    reasoning_tokenizer,
+    require_same_network,
+    require_same_system,
+    token_table,
+)
 
 _CODES_PER_BATCH = 256
 
@@ -65,17 +71,13 @@ def make_recipe(config: TrainConfig, demonstrations: Demonstrations, statistics:
     """The recipe of the system that `config` names.
 
     Raises:
-        ConfigurationError: A setting is unknown or out of range, the image tokenizer is missing, or `init` is of another
-            system or network.
-        CheckpointError: `init` is no usable checkpoint.
+        ConfigurationError: A setting is unknown or out of range, the image tokenizer is missing, or `init` is of
+            another system or network.
+        CheckpointError: `init` is not a usable checkpoint.
     """
-    if config.init is None:
-        return RECIPES[config.system](config, demonstrations, statistics)
-    there = read_config(config.init)
-    if there.system != config.system:
-        raise ConfigurationError(f"{config.init} is of the system {there.system}, not {config.system}.")
+    require_same_system(config)
     recipe = RECIPES[config.system](config, demonstrations, statistics)
-    _require_same_network(recipe.config.model, there.model, config.init)
+    require_same_network(config, recipe.config.model)
     return recipe
 
 
@@ -99,9 +101,9 @@ def _tokens(
     statistics: DatasetStatistics,
     imagination: Imagination | None = None,
 ) -> _Tokens:
-    coding = _coding(system.coding, config)
+    coding = action_coding(system.coding, config)
     chunks = demonstrations.actions[:, : system.horizon].astype(np.float64)
-    codec = _codec(config, coding, statistics, chunks)
+    codec = chunk_codec(coding, config, statistics, chunks)
     network = system.network(codec, config.perception, imagination, heads=config.heads, layers=config.layers)
     checkpoint = CheckpointConfig(
         system=system.name,
@@ -138,13 +140,13 @@ def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Da
     if not isinstance(flow, FlowConfig):
         raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder=flow.")
     network = replace(tokens.network, rate_head=flow.path == "head")
-    distance = embedding_distance(_token_table(network, config.init))
+    distance = embedding_distance(token_table(network, config))
     objective = DfmVlaObjective(options, flow, network.vocabulary, distance)
     return Recipe(replace(tokens.config, model=network), tokens.targets, objective, tokens.write_codec)
 
 
 def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
-    tokenizer = _image_tokenizer(config)
+    tokenizer = image_tokenizer(config)
     imagination = Imagination(tokenizer, demonstrations.manifest.cameras)
     tokens = _tokens(UD_VLA, config, demonstrations, statistics, imagination)
     seen, coming = (_codes(imagination, images) for images in (demonstrations.images, demonstrations.futures))
@@ -159,20 +161,22 @@ def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Dat
         tokens.write_codec(folder)
         tokenizer.save(folder / VQ_FOLDER)
 
-    settings = {"eoa_token": end, **parse_settings(config.decoding)}
-    checkpoint = replace(tokens.config, decoding=override(tokens.config.decoding, settings))
-    return Recipe(checkpoint, targets, UdVlaObjective(options, tokens.network.canvas, end), write_extras)
+    decoding = tokens.config.decoding
+    if decoding["decoder"] == UD_VLA.decoding["decoder"]:
+        decoding = override(decoding, {"eoa_token": end, **parse_settings(config.decoding)})
+    objective = UdVlaObjective(options, tokens.network.canvas, end)
+    return Recipe(replace(tokens.config, decoding=decoding), targets, objective, write_extras)
 
 
 def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     system = DIFFUSION_VLA
     options = _settings(DiffusionVlaObjectiveConfig, parse_settings(config.objective))
-    coding = _coding(system.coding, config)
+    coding = action_coding(system.coding, config)
     if coding.kind != "continuous":
         raise ConfigurationError(f"diffusion_vla draws numbers; its coding is continuous, not {coding.kind!r}.")
     chunks = demonstrations.actions[:, : system.horizon].astype(np.float64)
     said = sentences(demonstrations) if options.reason else []
-    tokenizer = _reasoning_tokenizer(config, said) if options.reason else None
+    tokenizer = reasoning_tokenizer(config, said) if options.reason else None
     network = system.network(chunks.shape[2], config.perception, tokenizer, heads=config.heads, layers=config.layers)
     checkpoint = CheckpointConfig(
         system=system.name,
@@ -190,63 +194,10 @@ def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statisti
     return Recipe(checkpoint, Targets(actions, reasoning=reasoning), DiffusionVlaObjective(options), tokenizer.save)
 
 
-def _token_table(network: SmallVlaConfig, init: Path | None) -> torch.Tensor:
-    """The embeddings whose distances the decoder will use too: they are not trained."""
-    model = make_network(network)
-    if init is not None:
-        read_weights(init, model)
-    table: torch.Tensor = model.token_table("action")
-    return table
-
-
-def _image_tokenizer(config: TrainConfig) -> VqTokenizer:
-    if config.init is not None:
-        return VqTokenizer.load(config.init / VQ_FOLDER)
-    if config.vq is None:
-        raise ConfigurationError("ud_vla needs the image tokenizer that `dvla train-vq` writes: give vq its folder.")
-    return VqTokenizer.load(config.vq)
-
-
-def _reasoning_tokenizer(config: TrainConfig, said: Sequence[str]) -> ReasoningTokenizer:
-    # Trained words mean something only together with the tokenizer they were trained with.
-    return ReasoningTokenizer.fit(said) if config.init is None else ReasoningTokenizer.load(config.init)
-
-
 def _codes(imagination: Imagination, images: np.ndarray) -> torch.Tensor:
     """Codes of many images uint8 `[N, C, h, w, 3]`."""
     parts = [images[i : i + _CODES_PER_BATCH] for i in range(0, len(images), _CODES_PER_BATCH)]
     return torch.cat([imagination.encode(torch.from_numpy(part).permute(0, 1, 4, 2, 3)) for part in parts])
-
-
-def _coding(published: ActionCoding, config: TrainConfig) -> ActionCoding:
-    """The published coding with the settings of `config`, or that of `init`, whose weights know no other."""
-    changes = parse_settings(config.coding)
-    if config.init is None:
-        return _overridden(published, changes)
-    coding = read_config(config.init).coding
-    if _overridden(coding, changes) != coding:
-        raise ConfigurationError(f"{config.init} was trained with {coding}; leave out coding={config.coding}.")
-    return coding
-
-
-def _codec(config: TrainConfig, coding: ActionCoding, statistics: DatasetStatistics, chunks: np.ndarray) -> ChunkCodec:
-    if config.init is None:
-        return fit_codec(coding, statistics, chunks)
-    network = read_config(config.init).model
-    assert isinstance(network, SmallVlaConfig)
-    return load_codec(coding, statistics, network.horizon, action_positions(network), config.init)
-
-
-def _require_same_network(model: NetworkConfig, there: NetworkConfig, init: Path) -> None:
-    # Weights of the same shapes may be those of another network: one with other heads, or other attention.
-    names = [field.name for field in fields(model) if getattr(model, field.name) != getattr(there, field.name, None)]
-    if names:
-        wanted = ", ".join(f"{name}={getattr(there, name, None)}" for name in names)
-        raise ConfigurationError(f"The network of {init} has {wanted}; this run asks for another one.")
-
-
-def _overridden(coding: ActionCoding, changes: Mapping[str, object]) -> ActionCoding:
-    return _settings(ActionCoding, {**coding.__dict__, **changes})
 
 
 def _settings(kind: type[Any], values: Mapping[str, object]) -> Any:

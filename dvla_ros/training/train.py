@@ -75,7 +75,7 @@ class Trainer:
         )
         started, means = time.monotonic(), _RunningMeans()
         for step in range(1, config.steps + 1):
-            losses = self._recipe.objective(self.model, self._batch(), self._generator)
+            losses = self._recipe.objective(self.model, self.batch(), self._generator)
             optimiser.zero_grad(set_to_none=True)
             losses.total.backward()
             self._group.average_gradients(trained)
@@ -90,6 +90,20 @@ class Trainer:
                 self._log(Progress(step, seconds, rate, means.values()), report)
             if self._group.first and (step % config.save_every == 0 or step == config.steps):
                 self.save()
+
+    def batch(self) -> Batch:
+        """Random frames, each with one of its sentences, other light and sensor noise."""
+        rows = self._rng.integers(len(self._demonstrations), size=self.config.batch_size)
+        demonstrations = self._demonstrations
+        images = torch.from_numpy(demonstrations.images[rows]).permute(0, 1, 4, 2, 3)
+        return Batch(
+            images=self._jitter(images),
+            text=torch.stack([self._sentence(int(i)) for i in demonstrations.instructions[rows]]),
+            state=self._states[rows],
+            pixels=torch.from_numpy(demonstrations.pixels[rows]),
+            points=self._points[rows],
+            targets=self._recipe.targets.rows(torch.from_numpy(rows)),
+        )
 
     def save(self) -> None:
         """Write the averaged weights as a checkpoint."""
@@ -121,19 +135,6 @@ class Trainer:
         # A short memory at first, so that early weights are forgotten.
         decay = min(self.config.ema, (1.0 + step) / (10.0 + step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1.0 - decay)
-
-    def _batch(self) -> Batch:
-        rows = self._rng.integers(len(self._demonstrations), size=self.config.batch_size)
-        demonstrations = self._demonstrations
-        images = torch.from_numpy(demonstrations.images[rows]).permute(0, 1, 4, 2, 3)
-        return Batch(
-            images=self._jitter(images),
-            text=torch.stack([self._sentence(int(i)) for i in demonstrations.instructions[rows]]),
-            state=self._states[rows],
-            pixels=torch.from_numpy(demonstrations.pixels[rows]),
-            points=self._points[rows],
-            targets=self._recipe.targets.rows(torch.from_numpy(rows)),
-        )
 
     def _sentence(self, index: int) -> Tensor:
         """The canonical sentence half of the time, else one of its other phrasings; sometimes none."""

@@ -1,7 +1,6 @@
 """Episodes through ROS, with the real nodes as processes and a policy that has learned nothing."""
 
 import os
-from pathlib import Path
 
 import pytest
 from builtin_interfaces.msg import Time

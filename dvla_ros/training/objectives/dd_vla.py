@@ -21,16 +21,17 @@ Average = Literal["canvas", "tokens"]
 class DdVlaObjectiveConfig:
     """Weights of the parts of the loss.
 
-    The published loss is the first part alone with `neighbours=0` and `average="tokens"`. Its end-of-sequence token,
-    supervised but never masked, and its label shift belong to the language model's layout; the small canvas has neither.
+    The published loss is the first part alone with `masks=1`, `neighbours=0` and `average="tokens"`. Its token for the
+    end of the sequence, supervised but never masked, and its label shift belong to the language model's layout; the
+    small canvas has neither.
 
     Attributes:
         masks: Differently masked canvases per observation; the prefix is shared among them.
         schedule: Distribution of the mask ratio.
         no_mask_token_prob: Probability that a token which is to be recovered is shown all the same (0 released, under
             this name).
-        average: `tokens`, over all masked tokens of the batch (released); `canvas`, over those of each canvas, then over
-            the canvases, so that a canvas with few of them counts as much as one with many.
+        average: `tokens`, over all masked tokens of the batch (released); `canvas`, over those of each canvas, then
+            over the canvases, so that a canvas with few of them counts as much as one with many.
         neighbours: Standard deviation in bins of the target distribution over neighbouring bins; 0 is one-hot.
         expectation: Weight of the L1 between the action and the expectation of the bin centres (DiscreteRTC, 0.1).
         grounding: Weight of finding the sentence's object and goal in the images.

@@ -27,13 +27,13 @@ class UdVlaObjectiveConfig:
             `joint`: both (fine-tuning).
         vision_weight: Weight of an image token against an action token's 1 in the weighted mean (0.5 released).
         least_ratio: Least mask ratio of a segment; the ratio is max(cos(pi u / 2), this).
-        mask_ratios: Ratios of which each segment draws one, instead of by the cosine; 0.25, 0.5 and 0.75 in the released
-            code's `use_schedule=False`. Empty for the cosine.
+        mask_ratios: Ratios of which each segment draws one, instead of by the cosine; 0.25, 0.5 and 0.75 in the
+            released code's `use_schedule=False`. Empty for the cosine.
         clean_images: Probability that the future images are given clean and unsupervised, so that actions learn to
             follow them (0.75 released; 0 here by default: all images of a small run teach).
         fixed_borders: Whether BOI, EOI and BOA are never masked (`fixbe`); the published runs may have masked them.
-        masked_padding: Whether what follows EOA is always masked and unsupervised (released; decode with `eoa_token`
-            then); False teaches to repeat EOA.
+        masked_padding: Whether what follows EOA is always masked and unsupervised (released), as a decoder that knows
+            its `eoa_token` shows it to the network; False teaches to repeat EOA.
         neighbours: Standard deviation in ids of the action tokens' target distribution; 0 is one-hot, as published.
         grounding: Weight of finding the sentence's object and goal in the images.
         localising: Weight of telling where these two are.
@@ -45,7 +45,7 @@ class UdVlaObjectiveConfig:
     mask_ratios: tuple[float, ...] = ()
     clean_images: float = 0.0
     fixed_borders: bool = True
-    masked_padding: bool = False
+    masked_padding: bool = True
     neighbours: float = 0.0
     grounding: float = 0.15
     localising: float = 2.0
@@ -70,15 +70,10 @@ class UdVlaObjective:
     Args:
         config: Weights.
         canvas: Image segments, then the action segment.
-        end: EOA, in the vocabulary of the action segment; only `masked_padding` needs it.
-
-    Raises:
-        ConfigurationError: Padding is to be masked, and there is no EOA to tell where it begins.
+        end: EOA, in the vocabulary of the action segment; None where chunks are never padded.
     """
 
     def __init__(self, config: UdVlaObjectiveConfig, canvas: Canvas, end: int | None = None) -> None:
-        if config.masked_padding and end is None:
-            raise ConfigurationError("masked_padding needs an end of actions, which only the coding 'fast' has.")
         self._config = config
         self._end = end
         self._span = canvas.span(_ACTION)
@@ -131,7 +126,7 @@ class UdVlaObjective:
     def _padding(self, tokens: Tensor) -> Tensor:
         """Positions behind EOA that are to stay masked, bool `[B, L]`."""
         padding = torch.zeros_like(tokens, dtype=torch.bool)
-        if self._config.masked_padding:
+        if self._config.masked_padding and self._end is not None:
             ends = tokens[:, self._span].eq(self._end).long()
             padding[:, self._span] = ends.cumsum(dim=1) > ends
         return padding

@@ -1,0 +1,210 @@
+"""What the documentation says of settings is so, and its links lead somewhere."""
+
+import json
+import re
+from dataclasses import MISSING, fields
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from dvla_ros.cli import Collect, Simulate
+from dvla_ros.denoising.registry import DECODERS, override
+from dvla_ros.models.canvas_io import SegmentSizes
+from dvla_ros.models.perception import PerceptionConfig
+from dvla_ros.models.small_divla import SmallDivlaConfig
+from dvla_ros.models.small_vla import SmallVlaConfig
+from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
+from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
+from dvla_ros.policies.coding import ActionCoding
+from dvla_ros.policies.ddim_decoding import DdimDecoding, override_ddim
+from dvla_ros.policies.settings import parse_settings
+from dvla_ros.policies.systems import SYSTEMS
+from dvla_ros.training.config import TrainConfig
+from dvla_ros.training.objectives.dd_vla import DdVlaObjectiveConfig
+from dvla_ros.training.objectives.dfm_vla import DfmVlaObjectiveConfig
+from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjectiveConfig
+from dvla_ros.training.objectives.llada_vla import LladaVlaObjectiveConfig
+from dvla_ros.training.objectives.ud_vla import UdVlaObjectiveConfig
+from dvla_ros.training.train_vq import TrainVqConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("checkpoints/*/README.md")])
+FORMAT = ROOT / "docs/reference/checkpoint_format.md"
+COMMANDS = ROOT / "docs/reference/commands.md"
+LAUNCH = ROOT / "docs/reference/launch_arguments.md"
+SYSTEMS_PAGE = ROOT / "docs/systems.md"
+
+OBJECTIVES = {
+    "dd_vla": DdVlaObjectiveConfig,
+    "ud_vla": UdVlaObjectiveConfig,
+    "llada_vla": LladaVlaObjectiveConfig,
+    "dfm_vla": DfmVlaObjectiveConfig,
+    "diffusion_vla": DiffusionVlaObjectiveConfig,
+}
+TABLES = {
+    "config.json": CheckpointConfig,
+    "small_vla": SmallVlaConfig,
+    "small_divla": SmallDivlaConfig,
+    "perception": PerceptionConfig,
+    "segment": SegmentSizes,
+    "coding": ActionCoding,
+    "ddim": DdimDecoding,
+    **{name: config for name, (config, _) in DECODERS.items()},
+}
+OPTIONS = {
+    "dvla collect": (Collect,),
+    "dvla train": (TrainConfig,),
+    "dvla train-vq": (TrainVqConfig,),
+    "dvla simulate": (Simulate,),
+}
+ELSEWHERE = {"perception", "model"}
+"""Groups of options that another table tells."""
+PLACEHOLDERS = {"name=value", "decoder=stable"}
+"""Not of a real decoder: a pattern, and the example of docs/how_to/add_a_decoder.md."""
+IN_WORDS = {"perception", "segments", "unet1d", "scale_dp"}
+"""Keys whose default is another table, which the page says in words."""
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def section(page, heading):
+    """The text from a heading to the next one of any level."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} has no heading {heading!r}"
+    return found[1]
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text_of(page), flags=re.M | re.S), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page):
+    return re.findall(r"\]\((?!https?:)([^)\s]+)\)", text_of(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_the_tables_of_the_checkpoint_format_are_complete_and_tell_the_defaults(heading):
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section(FORMAT, heading), re.MULTILINE))
+    defaults = {field.name: default_of(field) for field in fields(TABLES[heading])}
+    assert set(rows) - set(SYSTEMS) == set(defaults)
+    for name in set(defaults) - IN_WORDS:
+        assert value_of(rows[name]) == defaults[name], name
+
+
+def default_of(field):
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    return "needed" if value is MISSING else list(value) if isinstance(value, tuple) else value
+
+
+def value_of(cell):
+    try:
+        return json.loads(cell.strip("`"))
+    except json.JSONDecodeError:
+        return cell.strip("`")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_decoding_of_a_system_is_told_completely(system):
+    (row,) = re.findall(rf"^\| `{system}` \| `(\w+)` \| (.*) \|$", section(FORMAT, "decoding"), re.MULTILINE)
+    decoder, told = row
+    settings = re.search(r"`(.*?=.*?)`", told)
+    changes = parse_settings(settings[1].split()) if settings else {}
+    complete = override_ddim if decoder == "ddim" else override
+    own = dict(SYSTEMS[system].decoding)
+    assert complete({"decoder": decoder}, changes) == complete({"decoder": decoder}, own)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_coding_of_a_system_is_told_completely(system):
+    (told,) = re.findall(rf"^\| .*`{system}`.* \| `(\w+=.*)` \|$", section(FORMAT, "coding"), re.MULTILINE)
+    assert dataclass_from_json(ActionCoding, parse_settings(told.split())) == SYSTEMS[system].coding
+
+
+@pytest.mark.parametrize("heading", OPTIONS)
+def test_the_tables_of_the_commands_are_complete_and_tell_the_defaults(heading):
+    rows = dict(re.findall(r"^\| `--([\w-]+)` \| (.*?) ?\|", section(COMMANDS, heading), re.MULTILINE))
+    options = [field for kind in OPTIONS[heading] for field in fields(kind) if field.name not in ELSEWHERE]
+    defaults = {field.name.replace("_", "-"): default_of(field) for field in options}
+    assert set(rows) - {"json"} == set(defaults) - {"json"}
+    for name, default in defaults.items():
+        assert value_of(rows[name]) == ("" if default in (None, []) else default), name
+
+
+@pytest.mark.parametrize("system", OBJECTIVES)
+def test_the_settings_of_a_loss_are_told_completely(system):
+    (told,) = re.findall(rf"^\| `{system}` \| `(.*=.*)` \|$", section(COMMANDS, "dvla train"), re.MULTILINE)
+    settings = parse_settings(told.split())
+    assert set(settings) == {field.name for field in fields(OBJECTIVES[system])}
+    assert dataclass_from_json(OBJECTIVES[system], settings) == OBJECTIVES[system]()
+
+
+def test_the_table_of_launch_arguments_is_complete_and_tells_the_defaults():
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text_of(LAUNCH), re.MULTILINE)
+    told = {name: "" if default == "empty" else default.strip("`") for name, default in rows}
+    assert told == {argument.name: argument.default for argument in WIDOWX_ARGUMENTS}
+
+
+def commands():
+    """(page, system, option, settings) of every `--decoding`, `--objective` and `--coding` in a command."""
+    for page in PAGES:
+        for line in re.findall(r"dvla (?:simulate|train) [^`\n]*", text_of(page).replace("\\\n", " ")):
+            words = line.partition("#")[0].split()
+            named = re.search(r"--system (\w+)", line)
+            system = named[1] if named else "dd_vla"
+            for option in ("--decoding", "--objective", "--coding"):
+                settings = settings_after(words, option)
+                if settings and not PLACEHOLDERS & {system, *settings}:
+                    yield page, system, option, settings
+
+
+def settings_after(words, option):
+    following = words[words.index(option) + 1 :] if option in words else []
+    return [word for word in takewhile(lambda word: not word.startswith("--"), following) if "=" in word]
+
+
+@pytest.mark.parametrize(("page", "system", "option", "settings"), commands())
+def test_the_settings_in_a_command_exist(page, system, option, settings):
+    changes = parse_settings(settings)
+    if option == "--decoding":
+        (override_ddim if system == "diffusion_vla" else override)(dict(SYSTEMS[system].decoding), changes)
+    else:
+        dataclass_from_json(OBJECTIVES[system] if option == "--objective" else ActionCoding, changes)
+
+
+@pytest.mark.parametrize(
+    ("heading", "system"),
+    [
+        ("Discrete Diffusion VLA", "dd_vla"),
+        ("UD-VLA", "ud_vla"),
+        ("LLaDA-VLA", "llada_vla"),
+        ("DFM-VLA", "dfm_vla"),
+        ("DiffusionVLA", "diffusion_vla"),
+    ],
+)
+def test_the_settings_on_the_page_of_the_systems_exist(heading, system):
+    decoder = DECODERS.get(SYSTEMS[system].decoding["decoder"], (DdimDecoding,))[0]
+    network = SmallDivlaConfig if system == "diffusion_vla" else SmallVlaConfig
+    kinds = (decoder, OBJECTIVES[system], ActionCoding, network)
+    known = {field.name for kind in kinds for field in fields(kind)}
+    spans = re.findall(r"`((?:--\w+ )?\w+=[^`]*)`", section(SYSTEMS_PAGE, heading))
+    named = {name for span in spans for name in re.findall(r"(\w+)=", span)}
+    assert spans
+    assert named - known - {"decoder"} == set()
+
+
+def test_the_commands_name_every_system():
+    assert {system for _, system, _, _ in commands()} == set(SYSTEMS)

@@ -1,0 +1,130 @@
+"""DFM-VLA's loss: the whole chunk is to be told from a point of the probability path that the decoder will follow."""
+
+import pytest
+import torch
+from tiny_vla import (
+    ACTION,
+    VOCABULARY,
+    FixedLogits,
+    learn,
+    mean_of_last,
+    random_batch,
+    random_tokens,
+    seeded,
+    tiny_config,
+)
+from torch.nn import functional
+
+from dvla_ros.denoising.flow import FlowConfig
+from dvla_ros.denoising.flow_paths import embedding_distance, sample_times
+from dvla_ros.denoising.state import Scores
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.small_vla import SmallVla
+from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
+
+LENGTH = ACTION.length
+DISTANCE = embedding_distance(torch.randn(VOCABULARY, 5, generator=seeded(7)))
+LOSS_ALONE = {"grounding": 0.0, "localising": 0.0}
+
+
+@pytest.fixture
+def batch():
+    return random_batch(random_tokens(4, LENGTH, VOCABULARY))
+
+
+def objective(flow=None, **settings):
+    config = DfmVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
+    return DfmVlaObjective(config, flow or FlowConfig(), VOCABULARY, DISTANCE)
+
+
+class FixedRates(FixedLogits):
+    """Also gives the same rate for every token."""
+
+    def __init__(self, rate):
+        super().__init__(tiny_config(rate_head=True), torch.zeros(()))
+        self.rate = torch.tensor(rate)
+
+    def logits(self, prefix, tokens):
+        logits = super().logits(prefix, tokens)
+        return Scores(logits, self.rate.expand_as(logits))
+
+
+def frequencies(flow, first, count=30_000):
+    """How often each id stands where `first` is the true one, over many draws: float `[V + 1]`."""
+    batch = random_batch(torch.full((1, LENGTH), first))
+    model = FixedLogits(tiny_config(), torch.zeros(()))
+    objective(flow, draws=count // LENGTH)(model, batch, seeded())
+    return torch.bincount(model.canvases.flatten(), minlength=VOCABULARY + 1) / model.canvases.numel()
+
+
+def test_it_is_the_cross_entropy_of_all_tokens_changed_or_not(batch):
+    model = FixedLogits(tiny_config(), torch.randn(4, LENGTH, VOCABULARY, generator=seeded(5)))
+    found = objective(draws=1)(model, batch, seeded())
+    expected = functional.cross_entropy(model.answer.flatten(0, 1), batch.targets.tokens.flatten())
+    assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
+    same = model.canvases == batch.targets.tokens
+    assert same.any() and not same.all()
+
+
+def test_the_noisy_tokens_come_from_the_embedding_path():
+    """Over t ~ U(0, 1), x stands for x_1 as often as softmax_x(-c t / (1 - t) d(x, x_1)) says on average."""
+    time = (torch.arange(2000) + 0.5) / 2000 * 0.999
+    each = torch.softmax(-3.0 * (time / (1 - time)).unsqueeze(1) * DISTANCE[4], dim=-1)
+    found = frequencies(FlowConfig(), first=4)
+    assert found[:VOCABULARY] == pytest.approx(each.mean(dim=0), abs=0.02) and found[VOCABULARY] == 0
+    assert found[4] == found.max()
+
+
+def test_the_constants_of_the_path_are_the_decoders():
+    assert frequencies(FlowConfig(c=0.2), first=4)[4] < frequencies(FlowConfig(c=20.0), first=4)[4] - 0.2
+
+
+@pytest.mark.parametrize(("source", "elsewhere"), [("uniform", 0.5 / VOCABULARY), ("mask", 0.0)])
+def test_the_noisy_tokens_come_from_the_mixture_path(source, elsewhere):
+    """Half of the time, on average, the token is still from the source."""
+    found = frequencies(FlowConfig(path="mixture", source=source), first=4)
+    expected = torch.full((VOCABULARY + 1,), elsewhere)
+    expected[4] += 0.5
+    expected[VOCABULARY] = 0.5 if source == "mask" else 0.0
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("greatest", [1.5, 20.0])
+def test_the_rates_are_paid_by_their_sum_and_earn_by_the_clipped_weight(batch, greatest):
+    """With u = 1/e everywhere: leaving costs (V - 1)/e, and each wrong token another min(1 / (1 - t), greatest)."""
+    model = FixedRates(0.36787944)
+    flow = FlowConfig(path="head")
+    found = objective(flow, draws=50, rates=0.5, greatest_weight=greatest)(model, batch, seeded())
+    time = sample_times(200, seeded())  # the objective's first draw
+    wrong = model.canvases != batch.targets.tokens.repeat_interleave(50, dim=0)
+    weight = (1 / (1 - time)).clamp_max(greatest)
+    expected = (VOCABULARY - 1) * 0.36787944 + (wrong * weight.unsqueeze(1)).mean()
+    assert found.parts["rates"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert found.total.item() == pytest.approx((found.parts["tokens"] + 0.5 * found.parts["rates"]).item(), rel=1e-5)
+
+
+def test_a_rate_head_needs_the_mixture_path(batch):
+    with pytest.raises(ConfigurationError, match="set path=head"):
+        objective(FlowConfig(path="embedding"))(FixedRates(0.1), batch, seeded())
+
+
+def test_a_small_batch_can_be_learned_by_heart(batch):
+    torch.manual_seed(0)
+    model = SmallVla(tiny_config())
+    model.perception.requires_grad_(False)
+    history = learn(model, objective(), batch, steps=120)
+    assert mean_of_last(history, "tokens") < 0.5 * history[0]["tokens"]
+
+
+def test_a_rate_head_learns_to_leave_wrong_tokens(batch):
+    torch.manual_seed(0)
+    model = SmallVla(tiny_config(rate_head=True))
+    model.perception.requires_grad_(False)
+    history = learn(model, objective(FlowConfig(path="head"), rates=1.0), batch, steps=120)
+    assert mean_of_last(history, "rates", 16) < 0.5 * sum(parts["rates"] for parts in history[:8]) / 8
+
+
+@pytest.mark.parametrize("change", [{"draws": 0}, {"rates": -0.1}, {"greatest_weight": 0.0}, {"neighbours": -1.0}])
+def test_settings_out_of_range_are_refused(change):
+    with pytest.raises(ConfigurationError, match="draws must be 1 or more, weights 0 or more and greatest_weight"):
+        DfmVlaObjectiveConfig(**change)

@@ -1,0 +1,39 @@
+"""What cannot be trained is refused with the reason, before any data is read."""
+
+from pathlib import Path
+
+import pytest
+
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.policies.systems import SYSTEMS
+from dvla_ros.training.config import TrainConfig
+
+FOLDER = Path("somewhere")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_published_system_can_be_trained(system):
+    assert TrainConfig((FOLDER,), FOLDER, system=system).system == system
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "must be positive"),
+        ({"batch_size": 0}, "must be positive"),
+        ({"threads": 0}, "must be positive"),
+        ({"save_every": 0}, "must be positive"),
+        ({"learning_rate": 0.0}, "must be positive"),
+        ({"ema": 1.0}, "ema must be in 0..1, below 1"),
+        ({"drop_instruction": 1.1}, "drop_instruction in 0..1"),
+        ({"weight_decay": -0.1}, "weight_decay and execute_steps 0 or more"),
+        ({"execute_steps": -1}, "weight_decay and execute_steps 0 or more"),
+        ({"system": "rt_1"}, "Unknown system 'rt_1'; choose one of dd_vla"),
+        ({"init": FOLDER, "backbone": FOLDER}, "either init .* or backbone"),
+        ({"init": FOLDER, "vq": FOLDER, "system": "ud_vla"}, "Leave out vq"),
+        ({"freeze_perception": True}, "give init or backbone"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change, words):
+    with pytest.raises(ConfigurationError, match=words):
+        TrainConfig((FOLDER,), FOLDER, **change)

@@ -1,0 +1,85 @@
+"""The auxiliary losses teach the perception where things are, only where they are in view, and only while it learns."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_vla import ACTION, PERCEPTION, VOCABULARY, random_batch, random_tokens, tiny_config
+
+from dvla_ros.models.perception import POINTS, Percept
+from dvla_ros.models.small_vla import SmallVla
+from dvla_ros.models.vision import STRIDE
+from dvla_ros.training.batch import Losses
+from dvla_ros.training.grounding import grounding_loss, with_grounding
+
+HEIGHT, WIDTH = PERCEPTION.image_height, PERCEPTION.image_width
+ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return SmallVla(tiny_config())
+
+
+@pytest.fixture
+def batch():
+    return random_batch(random_tokens(4, ACTION.length, VOCABULARY))
+
+
+def gradient_of_images(model, batch):
+    images = batch.images.clone().requires_grad_()
+    percept = model.perception(images, batch.text, batch.state)
+    loss = grounding_loss(percept, batch.pixels, HEIGHT, WIDTH)
+    return loss.item(), torch.autograd.grad(loss, images)[0]
+
+
+def certain_percept(row, column):
+    """One camera whose two keypoints are in the middle of one cell."""
+    places = torch.full((1, 1, POINTS, ROWS * COLUMNS), 1e-9)
+    places[..., row * COLUMNS + column] = 1.0
+    position = torch.tensor([(column + 0.5) / COLUMNS, (row + 0.5) / ROWS])
+    return Percept(torch.zeros(1, 1, 1), position.expand(1, 1, POINTS, 2), places.log(), torch.zeros(1, 2, 3))
+
+
+def test_a_point_found_exactly_costs_nothing():
+    percept = certain_percept(2, 5)
+    assert grounding_loss(percept, percept.positions, HEIGHT, WIDTH).item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_point_between_two_cells_asks_for_half_of_each():
+    percept = certain_percept(2, 5)
+    even = percept.log_places.exp()
+    even[..., 2 * COLUMNS + 5] = even[..., 2 * COLUMNS + 6] = 0.5
+    between = percept.positions + torch.tensor([0.5 / COLUMNS, 0.0])
+    found = grounding_loss(replace(percept, positions=between, log_places=even.log()), between, HEIGHT, WIDTH)
+    assert found.item() == pytest.approx(torch.tensor(2.0).log().item(), rel=1e-4)  # the entropy of (1/2, 1/2)
+
+
+def test_points_out_of_view_teach_nothing(model, batch):
+    loss, gradient = gradient_of_images(model, replace(batch, pixels=torch.full_like(batch.pixels, -1.0)))
+    assert loss == 0.0 and (gradient == 0.0).all()
+
+
+def test_only_the_camera_that_sees_the_point_is_taught(model, batch):
+    pixels = batch.pixels.clone()
+    pixels[:, 1] = 1.5
+    _, gradient = gradient_of_images(model, replace(batch, pixels=pixels))
+    assert gradient[:, 0].abs().max() > 0.0 and (gradient[:, 1] == 0.0).all()
+
+
+def test_both_losses_are_added_with_their_weights(model, batch):
+    percept = model.perception(batch.images, batch.text, batch.state)
+    before = Losses(torch.tensor(2.0), {"tokens": torch.tensor(2.0)})
+    after = with_grounding(before, percept, batch, grounding=0.2, localising=5.0)
+    located = (percept.points - batch.points).abs().mean()
+    assert after.parts["localising"].item() == pytest.approx(located.item(), rel=1e-6)
+    expected = 2.0 + 0.2 * after.parts["grounding"] + 5.0 * located
+    assert after.total.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_perception_that_is_not_trained_has_no_auxiliary_loss(model, batch):
+    model.perception.requires_grad_(False)
+    percept = model.perception(batch.images, batch.text, batch.state)
+    before = Losses(torch.tensor(2.0), {"tokens": torch.tensor(2.0)})
+    assert with_grounding(before, percept, batch, grounding=0.2, localising=5.0) is before

@@ -1,0 +1,96 @@
+"""A run that starts from a checkpoint goes on with its coding, tokenizers and network, or is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dvla_ros.errors import CheckpointError, ConfigurationError
+from dvla_ros.models.networks import make_network
+from dvla_ros.policies.checkpoint import write_checkpoint
+from dvla_ros.policies.coding import load_codec
+from dvla_ros.policies.token_system import action_positions
+from dvla_ros.training.recipes import make_recipe
+from dvla_ros.training.train import fit_statistics
+
+
+@pytest.fixture(scope="module")
+def statistics(demonstrations):
+    return fit_statistics(demonstrations)
+
+
+@pytest.fixture(scope="module")
+def calm(demonstrations):
+    """Demonstrations of small movements, to which another FAST alphabet would be fitted."""
+    return replace(demonstrations, actions=demonstrations.actions * 0.3)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tiny_run, demonstrations, statistics, tmp_path_factory):
+    """A function that writes a checkpoint of a system, once."""
+    written = {}
+
+    def folder(system):
+        if system not in written:
+            written[system] = out = tmp_path_factory.mktemp(system)
+            recipe = make_recipe(tiny_run(out, system), demonstrations, statistics)
+            torch.manual_seed(0)
+            write_checkpoint(out, recipe.config, make_network(recipe.config.model), statistics)
+            recipe.write_extras(out)
+        return written[system]
+
+    return folder
+
+
+@pytest.fixture
+def recipe_from(checkpoints, tiny_run, calm, statistics, tmp_path):
+    def recipe(system, start=None, **changes):
+        config = tiny_run(tmp_path, system, init=checkpoints(start or system), **changes)
+        return make_recipe(config, calm, statistics)
+
+    return recipe
+
+
+@pytest.mark.parametrize("system", ["dfm_vla", "ud_vla"])
+def test_new_data_is_written_in_the_old_tokens(recipe_from, checkpoints, calm, statistics, tiny_run, tmp_path, system):
+    recipe, folder = recipe_from(system), checkpoints(system)
+    model = recipe.config.model
+    codec = load_codec(recipe.config.coding, statistics, model.horizon, action_positions(model), folder)
+    decoded = codec.decode(recipe.targets.tokens[3, -codec.length :].numpy())
+    normalizer = recipe.config.coding.normalizer(statistics)
+    expected = normalizer.normalize(calm.actions[3].astype(float))
+    assert normalizer.normalize(decoded.actions) == pytest.approx(expected, abs=0.5 / 20 * 8**0.5 + 1e-5)
+    fresh = make_recipe(tiny_run(tmp_path, system), calm, statistics)
+    assert fresh.config.model != model  # a codec of its own would not fit the weights
+
+
+def test_the_image_tokenizer_comes_along(recipe_from, checkpoints, tmp_path):
+    recipe = recipe_from("ud_vla")
+    recipe.write_extras(tmp_path / "next")
+    before, after = (f / "vq" / "vq.safetensors" for f in (checkpoints("ud_vla"), tmp_path / "next"))
+    assert before.read_bytes() == after.read_bytes()
+
+
+def test_the_words_come_along(recipe_from, checkpoints):
+    recipe = recipe_from("diffusion_vla")
+    assert recipe.config.model.vocabulary > 0
+    assert recipe.targets.reasoning.max() < recipe.config.model.vocabulary
+
+
+def test_the_same_coding_may_be_said_again(recipe_from):
+    assert recipe_from("dd_vla", coding=("size=256",)).config.coding.size == 256
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "words"),
+    [
+        ("dd_vla", {"coding": ("size=64",)}, "was trained with .*size=256.*; leave out coding"),
+        ("dd_vla", {"heads": 6}, "has heads=3; this run would make another"),
+        ("dd_vla", {"layers": 2}, "has layers=1"),
+        ("llada_vla", {"start": "dd_vla"}, "is a checkpoint of dd_vla, not of llada_vla"),
+        ("dfm_vla", {"decoding": ("path=head",)}, "rate_head=False"),
+    ],
+)
+def test_what_does_not_fit_the_weights_is_refused(recipe_from, system, changes, words):
+    with pytest.raises((ConfigurationError, CheckpointError), match=words):
+        recipe_from(system, **changes)
