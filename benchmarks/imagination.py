@@ -122,12 +122,12 @@ def publish(scenes: Sequence[Scene], config: ImaginationConfig) -> None:
     given = [np.stack([getattr(s, name) for s in scenes]) for name in ("imagined", "now", "through_tokens")]
     came, now = np.stack([s.came for s in scenes]), given[1]
     moved = np.abs(came.astype(float) - now).max(axis=-1) > 40.0
-    rows = [(what, *(f"{x:.1f}" for x in likeness(images, came, moved))) for what, images in zip(ROWS, given, strict=True)]
+    figures = {what: likeness(images, came, moved) for what, images in zip(ROWS, given, strict=True)}
+    rows = [(what, *(f"{x:.1f}" for x in each)) for what, each in figures.items()]
     headings = ("future", *(f"{c} PSNR dB" for c in CAMERAS), *(f"{c}, where it changed" for c in CAMERAS))
     table = FigureTable(headings, tuple(rows))
     show(console, table, f"{len(scenes)} observations", leave_out="")
     if config.json is not None:
-        figures = {what: likeness(images, came, moved) for what, images in zip(ROWS, given, strict=True)}
         write_json(console, config.json, {"machine": machine_line(), "frames": len(scenes), "psnr_db": figures})
     if config.write is not None:
         write_page(console, config.write, PART, table, f"{len(scenes)} observations, {machine_name()}.")

@@ -1,9 +1,9 @@
 """Success of the five systems and of the choices in their decoders, in simulation without ROS, in the same scenes.
 
 Examples:
-    .venv/bin/python benchmarks/systems.py --episodes 90 --seed 3000
-    .venv/bin/python benchmarks/systems.py --episodes 90 --seed 3000 --only "dd_vla*"
-    .venv/bin/python benchmarks/systems.py --episodes 90 --seed 3000 --no-run --write docs/benchmarks.md
+    .venv/bin/python benchmarks/systems.py --episodes 51 --seed 3000
+    .venv/bin/python benchmarks/systems.py --episodes 51 --seed 3000 --only "dd_vla*"
+    .venv/bin/python benchmarks/systems.py --episodes 51 --seed 3000 --no-run --write docs/benchmarks.md
 
 The variants are in `dvla_ros/evaluation/variants.py`. Every episode is added to a file at once, one file per variant:
 the same command goes on where it was interrupted, and several processes may run at the same time. The tables show all

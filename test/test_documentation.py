@@ -176,7 +176,7 @@ def settings_after(words, option):
     return [word for word in takewhile(lambda word: not word.startswith("--"), following) if "=" in word]
 
 
-@pytest.mark.parametrize(("page", "system", "option", "settings"), commands())
+@pytest.mark.parametrize(("page", "system", "option", "settings"), list(commands()))
 def test_the_settings_in_a_command_exist(page, system, option, settings):
     changes = parse_settings(settings)
     if option == "--decoding":

@@ -69,7 +69,7 @@ class OpenedPolicy:
         segment = next(sizes for sizes in config.model.segments if sizes.name == ACTION)
         positions = segment.length - sum(token != FREE for token in segment.prefilled)
         codec = load_codec(config.coding, statistics, config.model.horizon, positions, folder)
-        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.context_codes else None
+        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.seen_segments else None
         return cls(config, model, statistics, codec, imagination)
 
     @torch.no_grad()
@@ -80,8 +80,8 @@ class OpenedPolicy:
             ObservationError: The observation is not usable.
         """
         inputs = self._processor(observation)
-        codes = None if self._imagination is None else self._imagination.encode(inputs.images)
-        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, codes)
+        seen = None if self._imagination is None else self._imagination.encode(inputs.images)
+        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen)
         return lambda tokens: self._model.logits(prefix, tokens)
 
     def decoder(self, changes: Mapping[str, object]) -> Denoiser[Any]:

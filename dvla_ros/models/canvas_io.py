@@ -60,6 +60,8 @@ class SegmentIO(nn.Module):
         self.head = nn.Linear(width, sizes.vocabulary)
         if sizes.ordered:
             self._smooth_tokens()
+        else:
+            self._tie_tokens()
         self.token.weight.requires_grad_(sizes.trained)
 
     @torch.no_grad()
@@ -72,6 +74,12 @@ class SegmentIO(nn.Module):
         mixing = torch.randn(basis.shape[1], width, generator=generator) * 0.3 / basis.shape[1] ** 0.5
         self.token.weight[:-1] = basis @ mixing
         self.token.weight[-1] = torch.randn(width, generator=generator) * 0.1
+
+    @torch.no_grad()
+    def _tie_tokens(self) -> None:
+        """Start with a head that answers with the token whose embedding it is given."""
+        nn.init.normal_(self.token.weight, std=0.3)
+        self.head.weight.copy_(nn.functional.normalize(self.token.weight[:-1], dim=-1))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """int64 `[B, length]` to `[B, length, width]`; every id beyond the vocabulary is the mask token."""

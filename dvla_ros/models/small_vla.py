@@ -31,8 +31,8 @@ class SmallVlaConfig:
         attention: Who sees whom. `block_causal`: the prefix sees itself, a segment sees the prefix, itself and the
             segments before it, so that the prefix is computed once and exactly; `merged`: the same, but all segments
             see each other; `full`: everything sees everything, the prefix too, and is computed in every step.
-        context_codes: Image codes of the present that stand in the prefix beside the percept, 0 for none.
-        context_vocabulary: Number of different image codes.
+        seen_segments: The first this many segments, images of the future, also stand in the prefix as the present is:
+            with the same embeddings and places, so that what does not change need only be copied (UD-VLA).
         rate_head: Whether the network also gives replacement rates (DFM-VLA's head variant).
     """
 
@@ -43,8 +43,7 @@ class SmallVlaConfig:
     action_dim: int = 7
     segments: tuple[SegmentSizes, ...] = (SegmentSizes("action", 8, 7, 256),)
     attention: Attention = "block_causal"
-    context_codes: int = 0
-    context_vocabulary: int = 0
+    seen_segments: int = 0
     rate_head: bool = False
 
     def __post_init__(self) -> None:
@@ -56,16 +55,21 @@ class SmallVlaConfig:
             raise ConfigurationError(f"every size must be 1 or more, and there must be a segment, got {self}.")
         if self.attention not in get_args(Attention):
             raise ConfigurationError(f"attention must be one of {get_args(Attention)}, got {self.attention!r}.")
-        if (self.context_codes == 0) != (self.context_vocabulary == 0):
+        if not 0 <= self.seen_segments < len(self.segments):
             raise ConfigurationError(
-                "context_codes and context_vocabulary go together, got "
-                f"{self.context_codes} and {self.context_vocabulary}."
+                f"seen_segments must lie in 0..{len(self.segments) - 1}, below the number of segments, got "
+                f"{self.seen_segments}."
             )
 
     @property
     def vocabulary(self) -> int:
         """Token ids of the largest segment, V; the mask token is V."""
         return self.canvas.vocabulary
+
+    @property
+    def prefix_length(self) -> int:
+        """Number of tokens P before the canvas."""
+        return self.perception.length + sum(sizes.length for sizes in self.segments[: self.seen_segments])
 
     @property
     def canvas(self) -> Canvas:
@@ -104,34 +108,35 @@ class SmallVla(nn.Module):
         self.perception = Perception(config.perception)
         self.segments = nn.ModuleDict({sizes.name: SegmentIO(sizes, width) for sizes in config.segments})
         self.trunk = Trunk(TrunkConfig.small(width, config.heads, config.layers))
-        if config.context_codes:
-            self.context = nn.Embedding(config.context_vocabulary, width)
-            self.context_position = nn.Parameter(torch.randn(config.context_codes, width) * 0.1)
+        if config.seen_segments:
+            self.present = nn.Parameter(torch.randn(1, 1, width) * 0.1)
         if config.rate_head:
             self.rates = RateHead(width, config.vocabulary)
         self.register_buffer("canvas_mask", _canvas_mask(config), persistent=False)
 
-    def prefill(self, images: Tensor, text: Tensor, state: Tensor, codes: Tensor | None = None) -> Prefix:
+    def prefill(self, images: Tensor, text: Tensor, state: Tensor, seen: Tensor | None = None) -> Prefix:
         """Encode an observation; see `Perception.forward`.
 
         Args:
             images: uint8, or float in 0..255, `[B, C, 3, h, w]` RGB.
             text: Token embeddings `[B, T, 384]`.
             state: Normalised state `[B, S]`, about -1..1.
-            codes: int64 `[B, context_codes]` of the images, where the network is made for them.
+            seen: Tokens int64 of the seen segments as the present is, where the network is made for them.
         """
-        return self.prefill_percept(self.perception(images, text, state), codes)
+        return self.prefill_percept(self.perception(images, text, state), seen)
 
-    def prefill_percept(self, percept: Percept, codes: Tensor | None = None) -> Prefix:
+    def prefill_percept(self, percept: Percept, seen: Tensor | None = None) -> Prefix:
         """The prefix of an observation that was perceived already."""
         tokens = percept.tokens
-        if self.config.context_codes:
-            tokens = torch.cat([tokens, self.context(codes) + self.context_position], dim=1)
+        if self.config.seen_segments:
+            assert seen is not None
+            present = self._embed(seen, self.config.segments[: self.config.seen_segments]) + self.present
+            tokens = torch.cat([tokens, present], dim=1)
         return Prefix(percept, self.trunk.prefill(tokens), tokens)
 
     def logits(self, prefix: Prefix, tokens: Tensor) -> Tensor | Scores:
         """Logits `[B, L, V]` for canvases int64 `[B, L]`; `Scores` with rates from a network that has a rate head."""
-        hidden = self._hidden(prefix, self._embed(tokens))
+        hidden = self._hidden(prefix, self._embed(tokens, self.config.segments))
         parts = hidden.split([sizes.length for sizes in self.config.segments], dim=1)
         vocabulary = self.config.vocabulary
         named = zip(self.config.segments, parts, strict=True)
@@ -144,9 +149,9 @@ class SmallVla(nn.Module):
         missing = self.config.vocabulary - len(table)
         return torch.cat([table, table[-1:].expand(missing, -1)])
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        parts = tokens.split([sizes.length for sizes in self.config.segments], dim=1)
-        named = zip(self.config.segments, parts, strict=True)
+    def _embed(self, tokens: Tensor, segments: tuple[SegmentSizes, ...]) -> Tensor:
+        parts = tokens.split([sizes.length for sizes in segments], dim=1)
+        named = zip(segments, parts, strict=True)
         return torch.cat([self._io(sizes.name).embed(part) for sizes, part in named], dim=1)
 
     def _hidden(self, prefix: Prefix, canvas: Tensor) -> Tensor:
@@ -166,5 +171,5 @@ def _canvas_mask(config: SmallVlaConfig) -> Tensor | None:
     if config.attention != "block_causal" or len(config.segments) == 1:
         return None
     levels = torch.cat([torch.full((sizes.length,), i) for i, sizes in enumerate(config.segments)])
-    prefix = torch.ones(len(levels), config.perception.length + config.context_codes, dtype=torch.bool)
+    prefix = torch.ones(len(levels), config.prefix_length, dtype=torch.bool)
     return torch.cat([prefix, levels.unsqueeze(0) <= levels.unsqueeze(1)], dim=1)

@@ -82,7 +82,7 @@ class CheckpointConfig:
             horizon=self.model.horizon,
             execute_steps=self.execute_steps,
             dt=self.dt,
-            imagines=isinstance(self.model, SmallVlaConfig) and self.model.context_codes > 0,
+            imagines=isinstance(self.model, SmallVlaConfig) and self.model.seen_segments > 0,
             reasons=isinstance(self.model, SmallDivlaConfig) and self.model.vocabulary > 0,
         )
 

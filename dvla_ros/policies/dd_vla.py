@@ -2,7 +2,7 @@
 
 The decoder's defaults are not the released ones: an expert on target asks for exactly zero, so one bin holds a spike
 while a wanted movement is spread over many. Arg-max, and ranking by the probability of the sampled token, favour the
-spike, and the arm stops. Ranking by the likeliest token does not look at what was sampled.
+spike, and on half-trained weights the arm stops. Ranking by the likeliest token does not look at what was sampled.
 """
 
 from dvla_ros.policies.coding import ActionCoding

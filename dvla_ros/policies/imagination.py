@@ -43,11 +43,6 @@ class Imagination:
         """Number of different codes."""
         return self.tokenizer.config.codebook_size
 
-    @property
-    def context_codes(self) -> int:
-        """Codes of what is seen now, all cameras together."""
-        return len(self._cameras) * self.tokenizer.config.tokens
-
     def segments(self) -> tuple[SegmentSizes, ...]:
         """One segment of the canvas per camera."""
         count = self.tokenizer.config.tokens
@@ -59,21 +54,21 @@ class Imagination:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Codes int64 `[B, C * n]` of images uint8 `[B, C, 3, h, w]`; a larger image is averaged down."""
-        batch = images.shape[0]
+        """Tokens int64 `[B, C * (n + 2)]` of all image segments that show these images.
+
+        Args:
+            images: uint8 `[B, C, 3, h, w]`; larger ones are averaged down.
+        """
         flat = images.flatten(0, 1)
         size = (self.tokenizer.config.image_height, self.tokenizer.config.image_width)
         if tuple(flat.shape[-2:]) != size:
             flat = functional.interpolate(flat.float(), size=size, mode="area").round().to(torch.uint8)
         device = next(self.tokenizer.parameters()).device
-        return self.tokenizer.encode(flat.to(device)).flatten(1).reshape(batch, -1).to(images.device)
-
-    def tokens(self, codes: Tensor) -> Tensor:
-        """Codes int64 `[B, C * n]` as the tokens of all image segments, `[B, C * (n + 2)]`."""
-        per_camera = codes.unflatten(1, (len(self._cameras), -1))
-        begin = torch.full_like(per_camera[..., :1], self.codebook + _BEGIN)
-        end = torch.full_like(per_camera[..., :1], self.codebook + _END)
-        return torch.cat([begin, per_camera, end], dim=-1).flatten(1)
+        codes = self.tokenizer.encode(flat.to(device)).flatten(1).to(images.device)
+        framed = functional.pad(
+            functional.pad(codes, (1, 0), value=self.codebook + _BEGIN), (0, 1), value=self.codebook + _END
+        )
+        return framed.reshape(len(images), -1)
 
     @torch.no_grad()
     def images(self, tokens: np.ndarray, canvas: Canvas) -> dict[str, np.ndarray]:

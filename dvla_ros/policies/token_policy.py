@@ -85,7 +85,7 @@ class TokenPolicy:
         read_weights(folder, model)
         statistics = read_statistics(folder, config.spec)
         codec = load_codec(config.coding, statistics, config.model.horizon, action_positions(config.model), folder)
-        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.context_codes else None
+        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.seen_segments else None
         return cls(config, model, statistics, codec, imagination, overrides, device)
 
     def reset(self) -> None:
@@ -128,8 +128,8 @@ class TokenPolicy:
         return replace(prediction, timings=timings)
 
     def _prefill(self, inputs: Inputs) -> Prefix:
-        codes = None if self._imagination is None else self._imagination.encode(inputs.images)
-        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, codes)
+        seen = None if self._imagination is None else self._imagination.encode(inputs.images)
+        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return prefix

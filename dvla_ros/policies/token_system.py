@@ -12,7 +12,6 @@ from dvla_ros.models.small_vla import Attention, SmallVlaConfig
 from dvla_ros.policies.coding import ActionCoding, is_time_local
 from dvla_ros.policies.imagination import Imagination
 
-
 ACTION = "action"
 """Name of the canvas segment that holds the action tokens; the chunk's tokens are its last ones."""
 
@@ -62,8 +61,7 @@ class TokenSystem:
             action_dim=codec.dim,
             segments=(*images, self._action_segment(codec)),
             attention=self.attention,
-            context_codes=0 if imagination is None else imagination.context_codes,
-            context_vocabulary=0 if imagination is None else imagination.codebook,
+            seen_segments=len(images),
         )
 
     def _action_segment(self, codec: ChunkCodec) -> SegmentSizes:

@@ -15,18 +15,18 @@ class Targets:
     Attributes:
         actions: float32 `[N, H, D]` normalised.
         tokens: int64 `[N, L]`, complete canvases.
-        codes: int64 `[N, C * n]`, codes of the images as they are seen.
+        seen: int64 `[N, ...]`, tokens of the image segments as the present is.
         reasoning: int64 `[N, R]`, tokens of what to say first, padded with -1.
     """
 
     actions: Tensor
     tokens: Tensor | None = None
-    codes: Tensor | None = None
+    seen: Tensor | None = None
     reasoning: Tensor | None = None
 
     def rows(self, index: Tensor) -> "Targets":
         """The targets of some frames."""
-        parts = (self.tokens, self.codes, self.reasoning)
+        parts = (self.tokens, self.seen, self.reasoning)
         return Targets(self.actions[index], *(None if part is None else part[index] for part in parts))
 
 

@@ -1,9 +1,8 @@
 """How each system is trained: its tokens, its network, its objective. One function a system."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.registry import decoder_config, override
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVlaConfig
-from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
+from dvla_ros.policies.checkpoint import CheckpointConfig
 from dvla_ros.policies.coding import save_codec, token_values
 from dvla_ros.policies.dd_vla import DD_VLA
 from dvla_ros.policies.ddim_decoding import override_ddim
@@ -35,6 +34,7 @@ from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveCo
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
 from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjective, DiffusionVlaObjectiveConfig
 from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
+from dvla_ros.training.objectives.settings import objective_settings
 from dvla_ros.training.objectives.ud_vla import UdVlaObjective, UdVlaObjectiveConfig
 from dvla_ros.training.reasoning import sentences
 from dvla_ros.training.starting_point import (
@@ -47,7 +47,7 @@ from dvla_ros.training.starting_point import (
     token_table,
 )
 
-_CODES_PER_BATCH = 256
+_IMAGES_PER_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,14 @@ def _tokens(
 
 def _dd_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(DD_VLA, config, demonstrations, statistics)
-    options = _settings(DdVlaObjectiveConfig, parse_settings(config.objective))
+    options = objective_settings(DdVlaObjectiveConfig, config.objective)
     objective = DdVlaObjective(options, torch.from_numpy(token_values(tokens.codec)).float())
     return Recipe(tokens.config, tokens.targets, objective, tokens.write_codec)
 
 
 def _llada_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(LLADA_VLA, config, demonstrations, statistics)
-    options = _settings(LladaVlaObjectiveConfig, parse_settings(config.objective))
+    options = objective_settings(LladaVlaObjectiveConfig, config.objective)
     return Recipe(
         tokens.config, tokens.targets, LladaVlaObjective(options, tokens.codec.vocabulary), tokens.write_codec
     )
@@ -135,7 +135,7 @@ def _llada_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: 
 
 def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(DFM_VLA, config, demonstrations, statistics)
-    options = _settings(DfmVlaObjectiveConfig, parse_settings(config.objective))
+    options = objective_settings(DfmVlaObjectiveConfig, config.objective)
     flow = decoder_config(tokens.config.decoding)
     if not isinstance(flow, FlowConfig):
         raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder=flow.")
@@ -149,12 +149,12 @@ def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Dat
     tokenizer = image_tokenizer(config)
     imagination = Imagination(tokenizer, demonstrations.manifest.cameras)
     tokens = _tokens(UD_VLA, config, demonstrations, statistics, imagination)
-    seen, coming = (_codes(imagination, images) for images in (demonstrations.images, demonstrations.futures))
+    seen, coming = (_image_tokens(imagination, images) for images in (demonstrations.images, demonstrations.futures))
     assert tokens.targets.tokens is not None
     action = tokens.targets.tokens
     begin = torch.full_like(action[:, :1], tokens.codec.vocabulary)
-    targets = replace(tokens.targets, tokens=torch.cat([imagination.tokens(coming), begin, action], dim=1), codes=seen)
-    options = _settings(UdVlaObjectiveConfig, parse_settings(config.objective))
+    targets = replace(tokens.targets, tokens=torch.cat([coming, begin, action], dim=1), seen=seen)
+    options = objective_settings(UdVlaObjectiveConfig, config.objective)
     end = tokens.codec.eoa if isinstance(tokens.codec, FastChunkCodec) else None
 
     def write_extras(folder: Path) -> None:
@@ -170,7 +170,7 @@ def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Dat
 
 def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     system = DIFFUSION_VLA
-    options = _settings(DiffusionVlaObjectiveConfig, parse_settings(config.objective))
+    options = objective_settings(DiffusionVlaObjectiveConfig, config.objective)
     coding = action_coding(system.coding, config)
     if coding.kind != "continuous":
         raise ConfigurationError(f"diffusion_vla draws numbers; its coding is continuous, not {coding.kind!r}.")
@@ -194,14 +194,10 @@ def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statisti
     return Recipe(checkpoint, Targets(actions, reasoning=reasoning), DiffusionVlaObjective(options), tokenizer.save)
 
 
-def _codes(imagination: Imagination, images: np.ndarray) -> torch.Tensor:
-    """Codes of many images uint8 `[N, C, h, w, 3]`."""
-    parts = [images[i : i + _CODES_PER_BATCH] for i in range(0, len(images), _CODES_PER_BATCH)]
+def _image_tokens(imagination: Imagination, images: np.ndarray) -> torch.Tensor:
+    """Tokens of many images uint8 `[N, C, h, w, 3]`."""
+    parts = [images[i : i + _IMAGES_PER_BATCH] for i in range(0, len(images), _IMAGES_PER_BATCH)]
     return torch.cat([imagination.encode(torch.from_numpy(part).permute(0, 1, 4, 2, 3)) for part in parts])
-
-
-def _settings(kind: type[Any], values: Mapping[str, object]) -> Any:
-    return dataclass_from_json(kind, values)
 
 
 RECIPES: dict[str, Callable[[TrainConfig, Demonstrations, DatasetStatistics], Recipe]] = {

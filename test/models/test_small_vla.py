@@ -84,11 +84,12 @@ def test_with_full_attention_the_prefix_sees_the_canvas(model, observation):
 
 
 @torch.no_grad()
-def test_image_codes_of_the_present_stand_in_the_prefix(model, observation):
-    net = network(model, context_codes=4, context_vocabulary=10)
-    codes = torch.zeros(2, 4, dtype=torch.int64)
-    first = net.logits(net.prefill(*observation, codes), canvas(2))
-    assert (net.logits(net.prefill(*observation, codes + 1), canvas(2)) - first).abs().max() > 1e-5
+def test_images_of_the_present_stand_in_the_prefix(model, observation):
+    net = network(model, segments=(IMAGE, ACTION), seen_segments=1)
+    seen = torch.zeros(2, 4, dtype=torch.int64)
+    first = net.logits(net.prefill(*observation, seen), canvas(2, 25))[:, 4:]
+    assert (net.logits(net.prefill(*observation, seen + 1), canvas(2, 25))[:, 4:] - first).abs().max() > 1e-5
+    assert net.config.prefix_length == model.config.prefix_length + 4
 
 
 @torch.no_grad()
@@ -111,7 +112,7 @@ def test_the_canvas_is_that_of_the_segments(model):
         ({"layers": 0}, "every size must be 1 or more"),
         ({"segments": ()}, "there must be a segment"),
         ({"attention": "sideways"}, "attention must be one of"),
-        ({"context_codes": 4}, "go together, got 4 and 0"),
+        ({"seen_segments": 1}, r"seen_segments must lie in 0\.\.0"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(model, changes, words):

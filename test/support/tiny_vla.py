@@ -22,7 +22,7 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def random_batch(tokens, codes=None):
+def random_batch(tokens, seen=None):
     """Observations that mean nothing, with these canvases int64 `[B, L]` as targets."""
     rows, generator = len(tokens), seeded(1)
     draw = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
@@ -32,7 +32,7 @@ def random_batch(tokens, codes=None):
         state=draw(rows, 7) * 2 - 1,
         pixels=0.1 + 0.8 * draw(rows, 2, 2, 2),
         points=draw(rows, 2, 3) * 0.3,
-        targets=Targets(torch.zeros(rows, ROWS, COLUMNS), tokens=tokens, codes=codes),
+        targets=Targets(torch.zeros(rows, ROWS, COLUMNS), tokens=tokens, seen=seen),
     )
 
 

@@ -10,4 +10,4 @@ def test_the_rows_of_all_parts_are_taken_and_absent_parts_stay_absent():
     some = targets.rows(torch.tensor([2, 0, 2]))
     assert some.actions[:, 0, 0].tolist() == [12.0, 0.0, 12.0]
     assert some.tokens.tolist() == [[4, 5], [0, 1], [4, 5]]
-    assert some.codes is None and some.reasoning is None
+    assert some.seen is None and some.reasoning is None

@@ -93,8 +93,10 @@ def test_every_token_is_one_that_its_position_may_hold(recipe_of, demonstrations
     recipe = recipe_of(system)
     canvas = recipe.config.model.canvas
     assert recipe.targets.tokens.shape == (len(demonstrations), canvas.length)
-    assert (recipe.targets.tokens >= 0).all()
-    assert (recipe.targets.tokens < canvas.vocabularies()).all()
+    given, fixed = (part[0] for part in canvas.initial(1, None, torch.device("cpu")))
+    assert (recipe.targets.tokens[:, fixed] == given[fixed]).all()
+    chosen = recipe.targets.tokens[:, ~fixed]
+    assert (chosen >= 0).all() and (chosen < canvas.vocabularies()[~fixed]).all()
 
 
 def test_continuous_actions_are_normalised_within_their_extremes(recipe_of, demonstrations, statistics):
@@ -135,14 +137,15 @@ def test_the_canvas_of_ud_vla_is_two_future_images_and_the_chunk(recipe_of, demo
         assert (tokens[:, begin] == BOI).all() and (tokens[:, begin + 5] == EOI).all()
         assert torch.equal(tokens[:, begin + 1 : begin + 5], future)
     assert (tokens[:, 12] == boa).all() and tokens[:, 13:].max() < boa
-    prefilled = recipe.config.model.canvas.initial(1, None, torch.device("cpu"))
-    assert (tokens[:, prefilled[1][0]] == prefilled[0][prefilled[1]]).all()
 
 
 def test_ud_vla_sees_the_codes_of_the_present(recipe_of, demonstrations, image_tokenizer):
     recipe = recipe_of("ud_vla")
-    seen = torch.cat([codes_of(image_tokenizer, demonstrations.images[:FRAMES, i]) for i in range(2)], dim=1)
-    assert torch.equal(recipe.targets.codes[:FRAMES], seen)
+    seen = recipe.targets.seen[:FRAMES]
+    for camera, begin in enumerate((0, 6)):
+        assert (seen[:, begin] == BOI).all() and (seen[:, begin + 5] == EOI).all()
+        now = codes_of(image_tokenizer, demonstrations.images[:FRAMES, camera])
+        assert torch.equal(seen[:, begin + 1 : begin + 5], now)
 
 
 class Spy(SmallVla):
@@ -184,12 +187,13 @@ def test_dfm_vla_is_trained_on_the_metric_that_its_policy_decodes_with(saved):
 def test_a_checkpoint_becomes_a_policy(saved, observation, demonstrations, system):
     recipe, folder = saved(system)
     assert read_config(folder) == recipe.config
-    policy = load_policy(folder, decoding={"num_steps": 2} if system != "dfm_vla" and system != "llada_vla" else {})
+    policy = load_policy(folder)
     prediction = policy.predict(observation, seed=0)
     kind = SYSTEMS[system]
     assert (policy.spec.system, policy.spec.cameras, policy.spec.dt) == (system, CAMERAS, demonstrations.manifest.dt)
     assert policy.spec.execute_steps == kind.execute_steps
-    assert prediction.actions.shape == (kind.horizon, 7) and np.isfinite(prediction.actions).all()
+    assert prediction.actions.shape == (kind.horizon, 7)
+    assert prediction.usable or prediction.malformed  # an untrained network may ask for coefficients of no chunk
     assert set(prediction.imagined_images) == (set(CAMERAS) if system == "ud_vla" else set())
 
 
@@ -201,7 +205,8 @@ def test_settings_reach_coding_decoder_and_checkpoint(recipe_of):
 
 def test_the_rate_head_comes_with_its_path(saved, observation):
     recipe, folder = saved("dfm_vla", decoding=("path=head", "fine_steps=2"))
-    assert recipe.config.model.rate_head and np.isfinite(load_policy(folder).predict(observation, seed=0).actions).all()
+    assert recipe.config.model.rate_head and set(recipe.config.decoding) >= {"path", "fine_steps"}
+    assert load_policy(folder).predict(observation, seed=0).nfe == 4
 
 
 def test_ud_vla_may_be_decoded_by_another_decoder(recipe_of):
@@ -216,7 +221,7 @@ def test_ud_vla_may_be_decoded_by_another_decoder(recipe_of):
         ("dd_vla", {"coding": ("kind=fast",)}, "use bins or intervals"),
         ("diffusion_vla", {"coding": ("kind=bins",)}, "its coding is continuous, not 'bins'"),
         ("dd_vla", {"objective": ("mask=3",)}, r"unknown keys \['mask'\]; known are .*'masks'"),
-        ("llada_vla", {"objective": ("masks=many",)}, "masks|'many'"),
+        ("llada_vla", {"objective": ("masks=many",)}, "masks must be a JSON int, such as 2, got 'many'"),
         ("dd_vla", {"objective": ("masks",)}, "name=value"),
     ],
 )
@@ -225,8 +230,8 @@ def test_what_a_system_cannot_use_is_refused(recipe_of, system, changes, words):
         recipe_of(system, **changes)
 
 
-def test_fewer_rows_than_recorded_are_the_first_ones(recipe_of, demonstrations):
+def test_a_shorter_chunk_is_the_beginning_of_the_recorded_one(recipe_of, demonstrations, statistics):
     recipe = recipe_of("llada_vla")
-    assert recipe.config.model.horizon == recipe.targets.actions.shape[1] == 5
-    shorter = replace(demonstrations, actions=demonstrations.actions[:, :5])
-    assert recipe.targets.tokens.shape == (len(shorter), 35)
+    normalizer = recipe.config.coding.normalizer(statistics)
+    expected = normalizer.normalize(demonstrations.actions[:, :5].astype(float))
+    assert recipe.config.model.horizon == 5 and recipe.targets.actions.numpy() == pytest.approx(expected, abs=1e-6)

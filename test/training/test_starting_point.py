@@ -10,8 +10,12 @@ from dvla_ros.models.networks import make_network
 from dvla_ros.policies.checkpoint import write_checkpoint
 from dvla_ros.policies.coding import load_codec
 from dvla_ros.policies.token_system import action_positions
+from dvla_ros.training.demonstrations import ARRAYS
 from dvla_ros.training.recipes import make_recipe
 from dvla_ros.training.train import fit_statistics
+
+CODINGS = {"dfm_vla": ("merges=20",), "ud_vla": ("merges=20",)}
+"""Byte-pair merges depend on the data they are fitted to."""
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +25,8 @@ def statistics(demonstrations):
 
 @pytest.fixture(scope="module")
 def calm(demonstrations):
-    """Demonstrations of small movements, to which another FAST alphabet would be fitted."""
-    return replace(demonstrations, actions=demonstrations.actions * 0.3)
+    """Demonstrations of small movements, to which other FAST merges would be fitted."""
+    return replace(demonstrations, actions=demonstrations.actions * 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def checkpoints(tiny_run, demonstrations, statistics, tmp_path_factory):
     def folder(system):
         if system not in written:
             written[system] = out = tmp_path_factory.mktemp(system)
-            recipe = make_recipe(tiny_run(out, system), demonstrations, statistics)
+            recipe = make_recipe(tiny_run(out, system, coding=CODINGS.get(system, ())), demonstrations, statistics)
             torch.manual_seed(0)
             write_checkpoint(out, recipe.config, make_network(recipe.config.model), statistics)
             recipe.write_extras(out)
@@ -44,9 +48,8 @@ def checkpoints(tiny_run, demonstrations, statistics, tmp_path_factory):
 
 @pytest.fixture
 def recipe_from(checkpoints, tiny_run, calm, statistics, tmp_path):
-    def recipe(system, start=None, **changes):
-        config = tiny_run(tmp_path, system, init=checkpoints(start or system), **changes)
-        return make_recipe(config, calm, statistics)
+    def recipe(system, start=None, data=calm, **changes):
+        return make_recipe(tiny_run(tmp_path, system, init=checkpoints(start or system), **changes), data, statistics)
 
     return recipe
 
@@ -60,7 +63,7 @@ def test_new_data_is_written_in_the_old_tokens(recipe_from, checkpoints, calm, s
     normalizer = recipe.config.coding.normalizer(statistics)
     expected = normalizer.normalize(calm.actions[3].astype(float))
     assert normalizer.normalize(decoded.actions) == pytest.approx(expected, abs=0.5 / 20 * 8**0.5 + 1e-5)
-    fresh = make_recipe(tiny_run(tmp_path, system), calm, statistics)
+    fresh = make_recipe(tiny_run(tmp_path, system, coding=CODINGS[system]), calm, statistics)
     assert fresh.config.model != model  # a codec of its own would not fit the weights
 
 
@@ -71,10 +74,17 @@ def test_the_image_tokenizer_comes_along(recipe_from, checkpoints, tmp_path):
     assert before.read_bytes() == after.read_bytes()
 
 
-def test_the_words_come_along(recipe_from, checkpoints):
-    recipe = recipe_from("diffusion_vla")
-    assert recipe.config.model.vocabulary > 0
-    assert recipe.targets.reasoning.max() < recipe.config.model.vocabulary
+def test_the_words_come_along(recipe_from, demonstrations):
+    """Ids of fewer frames' sentences would be others."""
+    few = replace(demonstrations, **{name: getattr(demonstrations, name)[:5] for name in ARRAYS})
+    all_words, few_words = (recipe_from("diffusion_vla", data=data) for data in (demonstrations, few))
+    assert few_words.config.model == all_words.config.model
+    assert torch.equal(few_words.targets.reasoning, all_words.targets.reasoning[:5])
+
+
+def test_words_that_the_policy_never_learned_are_refused(recipe_from, calm):
+    with pytest.raises(ConfigurationError, match="has words that its tokenizer does not know"):
+        recipe_from("diffusion_vla", data=replace(calm, instructions=(calm.instructions + 1) % 3))
 
 
 def test_the_same_coding_may_be_said_again(recipe_from):
@@ -88,7 +98,7 @@ def test_the_same_coding_may_be_said_again(recipe_from):
         ("dd_vla", {"heads": 6}, "has heads=3; this run would make another"),
         ("dd_vla", {"layers": 2}, "has layers=1"),
         ("llada_vla", {"start": "dd_vla"}, "is a checkpoint of dd_vla, not of llada_vla"),
-        ("dfm_vla", {"decoding": ("path=head",)}, "rate_head=False"),
+        ("dfm_vla", {"decoding": ("path=head",)}, "does not fit .*missing rates"),
     ],
 )
 def test_what_does_not_fit_the_weights_is_refused(recipe_from, system, changes, words):

@@ -86,7 +86,7 @@ class UdVlaObjective:
         """All losses of one batch."""
         assert batch.targets.tokens is not None
         tokens = batch.targets.tokens
-        prefix = model.prefill(batch.images, batch.text, batch.state, batch.targets.codes)
+        prefix = model.prefill(batch.images, batch.text, batch.state, batch.targets.seen)
         masked, supervised = self._corruption(tokens, generator)
         logits = model.logits(prefix, tokens.masked_fill(masked, self._mask_token))
         assert isinstance(logits, Tensor)

@@ -183,9 +183,9 @@ def test_the_end_of_the_actions_may_be_repeated_instead(many):
 
 def test_a_small_batch_can_be_learned_by_heart():
     torch.manual_seed(0)
-    model = SmallVla(tiny_config(*SEGMENTS, context_codes=4, context_vocabulary=8))
+    model = SmallVla(tiny_config(*SEGMENTS, seen_segments=2))
     model.perception.requires_grad_(False)
-    batch = random_batch(canvases(4), codes=random_tokens(4, 4, 8))
+    batch = random_batch(canvases(4), seen=canvases(4)[:, :IMAGES])
     objective = UdVlaObjective(UdVlaObjectiveConfig(), CONFIG.canvas)
     history = learn(model, objective, batch, steps=120)
     for name in ("images", "tokens"):
