@@ -52,7 +52,7 @@ class Trainer:
         self._states = torch.from_numpy(normalizer.normalize(self._demonstrations.states).astype(np.float32))
         self._points = torch.from_numpy(normalize_points(self._demonstrations.points, normalizer))
         encoder = SentenceEncoder(config.perception.text_tokens)
-        self._sentences = _embed_sentences(self._demonstrations.manifest.task_names, encoder)
+        self._sentences = _embed_sentences(self._demonstrations, encoder)
         self._no_sentence = encoder.encode("")
         self.model = self._network()
         self.average = copy.deepcopy(self.model).eval()
@@ -220,9 +220,13 @@ def normalize_points(points: np.ndarray, normalizer: Normalizer) -> np.ndarray:
     return scaled
 
 
-def _embed_sentences(task_names: Sequence[str], encoder: SentenceEncoder) -> list[Tensor]:
-    """Embeddings `[phrasings, T, 384]` of each task."""
-    return [torch.stack([encoder.encode(s) for s in TASKS[name].phrasings]) for name in task_names]
+def _embed_sentences(demonstrations: Demonstrations, encoder: SentenceEncoder) -> dict[int, Tensor]:
+    """Embeddings `[phrasings, T, 384]` of each task that occurs, by its number."""
+    names = demonstrations.manifest.task_names
+    return {
+        int(task): torch.stack([encoder.encode(sentence) for sentence in TASKS[names[task]].phrasings])
+        for task in np.unique(demonstrations.instructions)
+    }
 
 
 def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:

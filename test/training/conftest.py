@@ -41,7 +41,7 @@ def tiny_run(collected, image_tokenizer):
 
     def settings(out, system="dd_vla", **changes):
         sizes = PerceptionConfig(width=24, keypoints=2)
-        defaults = {"steps": 6, "batch_size": 4, "threads": 1, "heads": 3, "layers": 1, "perception": sizes}
+        defaults = {"steps": 6, "batch_size": 2, "threads": 1, "heads": 3, "layers": 1, "perception": sizes}
         if system == "ud_vla" and "init" not in changes:
             defaults["vq"] = image_tokenizer
         return TrainConfig((collected[0],), out, system, **{**defaults, **changes})

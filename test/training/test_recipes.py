@@ -1,7 +1,5 @@
 """Each system's recipe says in tokens what the expert did, and its checkpoint becomes a policy."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch

@@ -26,8 +26,7 @@ def objective_settings(kind: type[Settings], words: Sequence[str]) -> Settings:
     defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name in defaults and not _alike(value, defaults[name]):
-            needed = "list" if isinstance(defaults[name], tuple) else type(defaults[name]).__name__
-            raise ConfigurationError(f"{name} must be a JSON {needed}, such as {json.dumps(defaults[name])}, got {value!r}.")
+            raise ConfigurationError(f"{name} must be {_kind(defaults[name])}, got {value!r}.")
     settings: Settings = dataclass_from_json(kind, values)
     return settings
 
@@ -36,3 +35,8 @@ def _alike(value: object, default: object) -> bool:
     if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is (list if isinstance(default, tuple) else type(default))
+
+
+def _kind(default: object) -> str:
+    kind = "list" if isinstance(default, tuple) else type(default).__name__
+    return f"a JSON {kind}, such as {json.dumps(default)}"

@@ -24,7 +24,14 @@ from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
 
 CENTRES = torch.linspace(-1.0, 1.0, VOCABULARY)
-PUBLISHED = {"masks": 1, "neighbours": 0.0, "expectation": 0.0, "average": "tokens", "grounding": 0.0, "localising": 0.0}
+PUBLISHED = {
+    "masks": 1,
+    "neighbours": 0.0,
+    "expectation": 0.0,
+    "average": "tokens",
+    "grounding": 0.0,
+    "localising": 0.0,
+}
 
 
 @pytest.fixture

@@ -55,8 +55,6 @@ def random_answer():
     return answer
 
 
-
-
 def losses(model, batch, end=None, seed=0, **settings):
     config = UdVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
     return UdVlaObjective(config, CONFIG.canvas, end)(model, batch, seeded(seed))
