@@ -49,6 +49,10 @@ def decoder_config(settings: Mapping[str, object]) -> Any:
     known = {field.name for field in fields(config)}
     if unknown := sorted(set(values) - known):
         raise ConfigurationError(f"The decoder '{name}' has no settings {unknown}; it has {', '.join(sorted(known))}.")
+    for field in fields(config):
+        # Any text would count as true.
+        if isinstance(field.default, bool) and not isinstance(values.get(field.name, field.default), bool):
+            raise ConfigurationError(f"The decoder's '{field.name}' is true or false, got {values[field.name]!r}.")
     try:
         return config(**values)
     except TypeError as error:

@@ -72,8 +72,9 @@ class TokenSystem:
         if not self.begin_token:
             return sizes
         prefilled = (codec.vocabulary, *(FREE,) * codec.length)
+        length = 1 + codec.length
         return replace(
-            sizes, columns=1 + codec.length, vocabulary=1 + codec.vocabulary, prefilled=prefilled, reserved=1 + unused
+            sizes, rows=1, columns=length, vocabulary=1 + codec.vocabulary, prefilled=prefilled, reserved=1 + unused
         )
 
 

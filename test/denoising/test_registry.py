@@ -41,3 +41,8 @@ def test_wrong_settings_are_refused(settings, message):
     for read in (decoder_config, make_decoder, complete_settings):
         with pytest.raises(ConfigurationError, match=message):
             read(settings)
+
+
+def test_a_text_is_no_boolean():
+    with pytest.raises(ConfigurationError, match="'greedy' is true or false, got 'False'"):
+        decoder_config({"decoder": "masked", "greedy": "False"})

@@ -10,7 +10,7 @@ from dvla_ros.policies.load import load_policy
 
 
 def episode(task: str, outcome: str, detail: str = "") -> Episode:
-    return Episode(task, 0, outcome, detail, 4.0, (12, 11), (30.0, 50.0), 0)
+    return Episode(task, 0, outcome, detail, 4.0, (12, 11), (30.0, 50.0), 0, 0)
 
 
 def test_the_summary_counts_by_task_and_family():

@@ -152,7 +152,7 @@ def test_diagnostics_count_frames_and_split_the_latency(ros_world, start):
     diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
     start(instruction="pick up the red cube", camera_hz=20.0)
     message = ros_world.next_that(
-        diagnostics, lambda m: any(v.key == "chunks" and v.value == "1" for v in m.status[0].values)
+        diagnostics, lambda m: any(v.key == "chunks" and int(v.value) >= 1 for v in m.status[0].values)
     )
     numbers = {value.key: float(value.value) for value in message.status[0].values}
     assert numbers["latency_ms_p95"] >= numbers["preprocess_ms_p95"] + numbers["denoise_ms_p95"]

@@ -89,6 +89,18 @@ def test_the_noisy_tokens_come_from_the_mixture_path(source, elsewhere):
     assert found == pytest.approx(expected, abs=0.02)
 
 
+def test_late_on_the_path_little_is_left_to_correct(batch):
+    """On the mixture path a token is wrong with probability (1 - t) (1 - 1 / V)."""
+    model = FixedLogits(tiny_config(), torch.zeros(()))
+    objective(FlowConfig(path="mixture"), draws=300)(model, batch, seeded())
+    time = sample_times(1200, seeded())  # the objective's first draw
+    wrong = (model.canvases != batch.targets.tokens.repeat_interleave(300, dim=0)).float().mean(dim=1)
+    for low in (0.0, 0.25, 0.5, 0.75):
+        here = (time >= low) & (time < low + 0.25)
+        expected = (1 - time[here].mean()) * (1 - 1 / VOCABULARY)
+        assert wrong[here].mean().item() == pytest.approx(expected.item(), abs=0.03)
+
+
 @pytest.mark.parametrize("greatest", [1.5, 20.0])
 def test_the_rates_are_paid_by_their_sum_and_earn_by_the_clipped_weight(batch, greatest):
     """With u = 1/e everywhere: leaving costs (V - 1)/e, and each wrong token another min(1 / (1 - t), greatest)."""
