@@ -106,11 +106,13 @@ SYSTEM_VARIANTS = (
     Variant("llada_vla.plain", "LLaDA's even quota, 10 steps", {"decoder": "masked", **asdict(MaskedConfig.llada(10))}),
     Variant("llada_vla.chronological", "the earliest action first", {"order": "chronological"}),
     # UD-VLA: one ranking for images and actions, or one each.
+    Variant("ud_vla.sampled_cooler", "values at 0.7", _SAMPLED),
     Variant("ud_vla.separate", "images and actions each by the schedule", {"budgets": "separate"}),
     # DFM-VLA: how many steps jump and how many take the arg-max.
     Variant("dfm_vla.fine_16_0", "16 jumping steps", {"fine_steps": 16, "validate_steps": 0}),
     Variant("dfm_vla.fine_8_8", "8 jumping and 8 arg-max steps", {"fine_steps": 8, "validate_steps": 8}),
     Variant("dfm_vla.fine_4_2", "4 jumping and 2 arg-max steps", {"fine_steps": 4, "validate_steps": 2}),
+    Variant("dfm_vla.sampled_cooler", "values at 0.7", _SAMPLED),
     Variant("dfm_vla.jacobi", "arg-max everywhere until nothing changes", {"decoder": "jacobi"}),
     # DiffusionVLA: how many steps, and whether it reasons.
     Variant("diffusion_vla.steps_05", "DDIM in 5 steps", {"num_steps": 5}),

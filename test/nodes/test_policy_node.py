@@ -155,7 +155,7 @@ def test_diagnostics_count_frames_and_split_the_latency(ros_world, start):
         diagnostics, lambda m: any(v.key == "chunks" and int(v.value) >= 1 for v in m.status[0].values)
     )
     numbers = {value.key: float(value.value) for value in message.status[0].values}
-    assert numbers["latency_ms_p95"] >= numbers["preprocess_ms_p95"] + numbers["denoise_ms_p95"]
+    assert numbers["latency_ms_p95"] >= max(numbers["preprocess_ms_p95"], numbers["denoise_ms_p95"]) > 0.0
     assert numbers["front_received"] >= 0.8 * numbers["front_expected"] > 0
 
 

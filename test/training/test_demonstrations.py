@@ -64,7 +64,7 @@ def test_an_unfinished_shard_is_ignored(tmp_path):
         {"cameras": ("wrist", "front")},
         {"instructions": ("a", "b")},
         {"dt": 0.1},
-        {"format": 2},
+        {"format": 99},
         {"task_names": ("x", "y")},
     ],
 )
