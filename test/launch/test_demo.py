@@ -48,7 +48,7 @@ def test_ctrl_c_stops_every_node(checkpoint, tmp_path):
         assert demo.poll() is None, demo.stderr.read()
     demo.send_signal(signal.SIGINT)
     _, errors = demo.communicate(timeout=40)
-    assert demo.returncode == 130 and "interrupted" in errors
+    assert demo.returncode == 130 and "interrupted" in errors, errors
     assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
     assert "stopped after" in (tmp_path / "demo" / "log" / "sim_node.log").read_text()
 
