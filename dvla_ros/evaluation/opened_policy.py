@@ -10,7 +10,6 @@ from torch import Tensor
 from dvla_ros.actions.chunk_codec import ChunkCodec, DecodedChunk
 from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
-from dvla_ros.denoising.canvas import FREE
 from dvla_ros.denoising.flow import FlowDenoiser
 from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.loop import Denoiser, LogitsFn
@@ -22,7 +21,7 @@ from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_sta
 from dvla_ros.policies.coding import load_codec
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import ObservationProcessor
-from dvla_ros.policies.token_system import ACTION
+from dvla_ros.policies.token_system import ACTION, action_positions
 
 
 class OpenedPolicy:
@@ -66,9 +65,7 @@ class OpenedPolicy:
         model = make_network(config.model)
         read_weights(folder, model)
         statistics = read_statistics(folder, config.spec)
-        segment = next(sizes for sizes in config.model.segments if sizes.name == ACTION)
-        positions = segment.length - sum(token != FREE for token in segment.prefilled)
-        codec = load_codec(config.coding, statistics, config.model.horizon, positions, folder)
+        codec = load_codec(config.coding, statistics, config.model.horizon, action_positions(config.model), folder)
         imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.seen_segments else None
         return cls(config, model, statistics, codec, imagination)
 

@@ -53,11 +53,12 @@ class ActionCoding:
             )
 
     def normalizer(self, statistics: DatasetStatistics) -> Normalizer:
-        """Of the actions."""
+        """Of the actions; a continuous coding moves the extremes outward by 1e-4, so that a column may stand still."""
         action: FeatureStatistics = statistics.action
         if self.whole_row:
             action = replace(action, mask=np.ones_like(action.mask))
-        return Normalizer.from_statistics(action, self.bounds)
+        widened = self.kind == "continuous" and self.bounds == "min_max"
+        return Normalizer.from_statistics(action, "widened_min_max" if widened else self.bounds)
 
 
 def fit_codec(coding: ActionCoding, statistics: DatasetStatistics, chunks: np.ndarray) -> ChunkCodec:

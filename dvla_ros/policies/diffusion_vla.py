@@ -63,13 +63,6 @@ DIFFUSION_VLA = DiffusionSystem(
 )
 
 
-def action_normalizer(coding: ActionCoding, statistics: DatasetStatistics) -> Normalizer:
-    """Of the actions; the extremes are moved outward by 1e-4 (DexVLA), so that a column may stand still."""
-    chosen = np.ones_like(statistics.action.mask) if coding.whole_row else statistics.action.mask
-    bounds = "widened_min_max" if coding.bounds == "min_max" else coding.bounds
-    return Normalizer.from_statistics(replace(statistics.action, mask=chosen), bounds)
-
-
 class DiffusionPolicy:
     """Observation to reasoning to chunk.
 
@@ -106,7 +99,7 @@ class DiffusionPolicy:
         self._ddim: DdimConfig = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
         self._reasons = settings.reason and tokenizer is not None
         self._max_tokens = _checked_length(settings.max_reasoning_tokens, sizes)
-        self._actions = action_normalizer(config.coding, statistics)
+        self._actions = config.coding.normalizer(statistics)
         state = Normalizer.from_statistics(statistics.proprio, "min_max")
         self._processor = ObservationProcessor(sizes.perception, config.cameras, state, self.device)
         self._seeds = np.random.default_rng()

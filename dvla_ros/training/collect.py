@@ -130,8 +130,10 @@ class Collector:
             return [frame.actions[0]]
         images = dict(zip(CAMERAS, frame.images, strict=True))
         observation = Observation(self._simulation.time, images, frame.state.astype(float), task.instruction)
-        chunk = self._policy.predict(observation, seed=int(rng.integers(2**31))).actions
-        return list(chunk[: rng.integers(1, self._policy.spec.execute_steps + 1)])
+        prediction = self._policy.predict(observation, seed=int(rng.integers(2**31)))
+        if not prediction.usable:
+            return [frame.actions[0]]
+        return list(prediction.actions[: rng.integers(1, self._policy.spec.execute_steps + 1)])
 
     def _disturbed(self, action: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
         action = action.astype(float).copy()

@@ -20,7 +20,7 @@ from dvla_ros.policies.coding import save_codec, token_values
 from dvla_ros.policies.dd_vla import DD_VLA
 from dvla_ros.policies.ddim_decoding import override_ddim
 from dvla_ros.policies.dfm_vla import DFM_VLA
-from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, action_normalizer
+from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA
 from dvla_ros.policies.imagination import FOLDER as VQ_FOLDER
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.llada_vla import LLADA_VLA
@@ -187,7 +187,7 @@ def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statisti
         execute_steps=config.execute_steps or system.execute_steps,
         dt=demonstrations.manifest.dt,
     )
-    actions = torch.from_numpy(action_normalizer(coding, statistics).normalize(chunks).astype(np.float32))
+    actions = torch.from_numpy(coding.normalizer(statistics).normalize(chunks).astype(np.float32))
     if tokenizer is None:
         return Recipe(checkpoint, Targets(actions), DiffusionVlaObjective(options), lambda folder: None)
     reasoning = torch.from_numpy(tokenizer.encode(said, network.reasoning_length))

@@ -2,6 +2,11 @@
 
 import pytest
 import torch
+from flow_matching.loss import MixturePathGeneralizedKL
+from flow_matching.path import MixtureDiscreteProbPath
+from flow_matching.path.scheduler import PolynomialConvexScheduler
+from flow_matching.solver import MixtureDiscreteEulerSolver, discrete_solver
+from flow_matching.utils import ModelWrapper
 from oracles import action_canvas, random_network, seeded
 
 from dvla_ros.denoising.flow import FlowConfig, FlowDenoiser
@@ -9,14 +14,6 @@ from dvla_ros.denoising.flow_losses import generalised_kl
 from dvla_ros.denoising.flow_paths import MixturePath
 from dvla_ros.denoising.loop import denoise
 from dvla_ros.denoising.noise import Noise
-
-pytest.importorskip("flow_matching", reason="pip install flow_matching==1.0.10 to compare with it")
-
-from flow_matching.loss import MixturePathGeneralizedKL
-from flow_matching.path import MixtureDiscreteProbPath
-from flow_matching.path.scheduler import PolynomialConvexScheduler
-from flow_matching.solver import MixtureDiscreteEulerSolver, discrete_solver
-from flow_matching.utils import ModelWrapper
 
 SEEDS = (11, 12, 13)
 VOCABULARY = 9

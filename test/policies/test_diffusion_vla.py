@@ -14,7 +14,7 @@ from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_divla import SmallDivla, UnetSizes
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_part, write_checkpoint
 from dvla_ros.policies.ddim_decoding import override_ddim
-from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, DiffusionPolicy, action_normalizer
+from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, DiffusionPolicy
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 
 WORDS = ReasoningTokenizer.fit(["the red cube is below. next: go down.", "holding the red cube. next: lift it."])
@@ -209,7 +209,7 @@ def test_overriding_writes_every_default_out():
 
 
 def test_actions_are_normalised_by_whole_rows_between_widened_extremes():
-    normalizer, seen = action_normalizer(DIFFUSION_VLA.coding, statistics()), statistics().action
+    normalizer, seen = DIFFUSION_VLA.coding.normalizer(statistics()), statistics().action
     row = np.array([0.01, -0.02, 0.03, 0.0, 0.1, -0.1, 0.5])
     expected = 2 * (row - (seen.min - 1e-4)) / (seen.max - seen.min + 2e-4) - 1
     assert normalizer.normalize(row) == pytest.approx(expected, abs=1e-12)

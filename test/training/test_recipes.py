@@ -15,7 +15,6 @@ from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.models.vq import VqTokenizer
 from dvla_ros.policies.checkpoint import read_config, read_weights, write_checkpoint
 from dvla_ros.policies.coding import load_codec
-from dvla_ros.policies.diffusion_vla import action_normalizer
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 from dvla_ros.policies.systems import SYSTEMS
@@ -101,7 +100,7 @@ def test_continuous_actions_are_normalised_within_their_extremes(recipe_of, demo
     recipe = recipe_of("diffusion_vla")
     actions = recipe.targets.actions.numpy()
     assert recipe.targets.tokens is None and np.abs(actions).max() <= 1.0
-    back = action_normalizer(recipe.config.coding, statistics).unnormalize(actions)
+    back = recipe.config.coding.normalizer(statistics).unnormalize(actions)
     assert back == pytest.approx(demonstrations.actions, abs=1e-4)
 
 
