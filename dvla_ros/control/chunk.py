@@ -30,7 +30,11 @@ class ActionChunk:
         sequence: Counts chunks within an epoch; strictly increasing.
         epoch: Counts resets; chunks of an older epoch are dropped.
         execute_steps: Rows meant to be executed before the next chunk; the others are reserve.
-        frozen_steps: Leading rows that were fixed by the caller (already being executed).
+        execute_reserve: Whether the reserve is executed, too, until a newer chunk covers it. Right when that chunk is
+            inferred knowing that it will be; wrong, for increments, when it starts from an observation made before.
+        frozen_steps: Leading rows that were fixed because they were being executed.
+        decided_steps: Leading rows whose tokens were all decided by denoising; None for all H. In later rows some were
+            filled with the arg-max when decoding stopped early.
         observation_stamp: Anchor time of the observation it was inferred from, in seconds.
         confidence: float32 `[H, D]` in 0..1.
 
@@ -46,7 +50,9 @@ class ActionChunk:
     sequence: int = 0
     epoch: int = 0
     execute_steps: int = 0
+    execute_reserve: bool = False
     frozen_steps: int = 0
+    decided_steps: int | None = None
     observation_stamp: float = 0.0
     confidence: np.ndarray | None = None
 

@@ -80,7 +80,9 @@ def chunk_from_message(message: ActionChunkMessage) -> ActionChunk:
         sequence=int(message.sequence),
         epoch=int(message.epoch),
         execute_steps=int(message.execute_steps),
+        execute_reserve=bool(message.execute_reserve),
         frozen_steps=int(message.frozen_steps),
+        decided_steps=int(message.decided_steps),
         observation_stamp=seconds(message.observation_stamp),
         confidence=np.array(message.confidence, np.float32).reshape(horizon, width) if message.confidence else None,
     )
@@ -113,7 +115,9 @@ def chunk_to_message(chunk: ActionChunk, frame_id: str, nfe: int, latency_s: flo
         dt=to_duration(chunk.dt),
         horizon=chunk.horizon,
         execute_steps=chunk.execute_steps,
+        execute_reserve=chunk.execute_reserve,
         frozen_steps=chunk.frozen_steps,
+        decided_steps=chunk.horizon if chunk.decided_steps is None else chunk.decided_steps,
         nfe=nfe,
         latency=latency_s,
     )
