@@ -1,114 +1,167 @@
-"""How evenly the chunker node commands while inference keeps the processor busy.
+"""How evenly the chunker node commands, and whether every command arrives, while more programs run than there are cores.
 
-The real node runs in a process of its own and is measured by its own diagnostics; a second process infers with the real
-network without a pause. Compared are, in the same run and under the same load: a plain sleep loop (the baseline), the
-node without and with real-time priority (as shipped), and the paced thread with nothing to do (the floor).
+The load: one process infers with the real network without a pause, and others spin, each in a session of its own (the
+kernel shares the processors between sessions). At each rate four things are measured, one after the other under that
+load: a plain sleep loop (the baseline), the real node without real-time priority and as shipped, and the paced thread
+with nothing to do (the floor).
 
 Example:
-    .venv/bin/python benchmarks/control_loop.py --seconds 30 --seed 0 --json control_loop.json
+    .venv/bin/python benchmarks/control_loop.py --rates 50 --seconds 30 --minutes 10 --json control_loop.json
 """
 
-import json
 import multiprocessing
+import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
-from control_processes import empty_loop, infer_until, sleep_loop
+from control_processes import empty_loop, infer_until, sleep_loop, spin
 from machine import machine_line
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from stand_in_robot import ROBOT, StandInRobot
+from measured_node import measure_node, stolen_s
+from publish import show, wide_console, write_json, write_page
 
+from dvla_ros.control.period_statistics import PeriodSummary
 from dvla_ros.errors import ConfigurationError, DvlaError
-from dvla_ros.nodes.background_nodes import BackgroundNodes
+from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.nodes.isolation import isolate
 from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.node_table import shipped_checkpoint
-from dvla_ros.nodes.spinning_node import SpinningNode
 from dvla_ros.policies.checkpoint import read_config
 
-CONTROL_HZ = 50.0
-SHIPPED_PRIORITY = 10
-TARGET_P99_MS = 2.0
-START_S = 60.0
-KEYS = ("rate_hz", "p50_period_error_ms", "p99_period_error_ms", "worst_period_error_ms", "overruns")
+SHIPPED_HZ = 50.0
+FLOOR_PRIORITY = 10
+TARGET_P99_MS, TARGET_WORST_MS = 1.0, 5.0
+PART = "control loop"
 BASELINE, PLAIN, SHIPPED, FLOOR = "sleep loop", "no priority", "as shipped", "empty loop"
-console = Console()
+HEADINGS = {
+    "p50 ms": "p50_period_error_ms",
+    "p99 ms": "p99_period_error_ms",
+    "worst ms": "worst_period_error_ms",
+    "sent p99 ms": "sent_p99_error_ms",
+    "sent worst ms": "sent_worst_error_ms",
+    "stolen ms": "stolen_ms",
+}
+COUNTS = {"overruns": "overruns", "skipped": "skipped", "sent": "commands_sent", "lost": "lost"}
+UNKNOWN = "–"
+Row = dict[str, Any]
+console = wide_console()
 
 
 @dataclass(frozen=True)
 class ControlLoopConfig:
-    """Measure the evenness of the commands.
+    """Measure the evenness of the commands and count them.
 
     Attributes:
-        seconds: Duration of each of the four measurements.
+        rates: Commands per second, one set of measurements for each.
+        seconds: Duration of each measurement.
+        minutes: Duration of those of the node as shipped; 0: as the others.
+        busy: Processes that spin beside the inference; -1: three more than there are processors.
         seed: Of the chunks and of the inference.
         checkpoint: Folder of the policy that infers; auto: the shipped one.
         logs: Folder for what the node prints.
         json: File for the figures.
+        write: Page of the documentation to write the table into.
     """
 
+    rates: tuple[float, ...] = (50.0, 100.0, 200.0)
     seconds: float = 30.0
+    minutes: float = 0.0
+    busy: int = -1
     seed: int = 0
     checkpoint: str = AUTO
     logs: Path = Path("control_loop_log")
     json: Path | None = None
+    write: Path | None = None
 
     def __post_init__(self) -> None:
+        if not self.rates or not all(rate >= 1.0 for rate in self.rates):
+            raise ConfigurationError(f"rates needs at least one, none below 1 Hz, got {self.rates}.")
         if not self.seconds >= 2.0 or self.seed < 0:
             raise ConfigurationError(f"seconds must be 2 or more and seed 0 or more, got {self.seconds}, {self.seed}.")
+        if not self.minutes >= 0.0 or self.busy < -1:
+            raise ConfigurationError(f"minutes must be 0 or more and busy -1 or more, got {self.minutes}, {self.busy}.")
+
+    @property
+    def shipped_s(self) -> float:
+        """Seconds of each measurement of the node as shipped."""
+        return 60.0 * self.minutes or self.seconds
+
+    @property
+    def spinning(self) -> int:
+        """Number of processes that spin."""
+        return (os.cpu_count() or 1) + 3 if self.busy < 0 else self.busy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
     try:
         config = tyro.cli(ControlLoopConfig, args=arguments)
-        figures = measure(config)
+        report(config, measure(config))
     except DvlaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print_table(figures)
-    if config.json is not None:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
-        config.json.write_text(json.dumps(figures, indent=1) + "\n")
-        console.print(f"Wrote {config.json}.")
     return 0
 
 
-def measure(config: ControlLoopConfig) -> dict[str, object]:
-    """All four measurements under one load; the shipped setting's figures stand at the top level."""
+def measure(config: ControlLoopConfig) -> dict[str, Any]:
+    """All measurements under one load; the figures of the node as shipped stand at the top level, too."""
     machine = machine_line()
     checkpoint = shipped_checkpoint("dd_vla") if config.checkpoint == AUTO else Path(config.checkpoint)
     read_config(checkpoint)
     isolate()
-    rows: dict[str, dict[str, float]] = {}
+    spawn = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool,
-        inference(pool, checkpoint, config) as load,
+        ProcessPoolExecutor(2, spawn, initializer=os.setsid) as pool,
+        inference(pool, checkpoint, config.seed) as load,
+        spinning(config.spinning),
     ):
-        rows[BASELINE] = asdict(pool.submit(sleep_loop, CONTROL_HZ, config.seconds, config.seed).result())
-        rows[PLAIN] = measure_node(config, priority=0)
-        rows[SHIPPED] = measure_node(config, SHIPPED_PRIORITY)
-        rows[FLOOR] = asdict(pool.submit(empty_loop, CONTROL_HZ, config.seconds, SHIPPED_PRIORITY).result())
+        rows = [row for rate in config.rates for row in measure_rate(config, rate, pool)]
     times = sorted(load.result())
-    inference_ms = {"predictions": len(times), "p50_ms": 1e3 * times[len(times) // 2]}
-    shipped = {key: rows[SHIPPED][key] for key in KEYS}
-    return {**shipped, "machine": machine, "seed": config.seed, "inference": inference_ms, "by_setting": rows}
+    inferred = {"predictions": len(times), "p50_ms": 1e3 * times[len(times) // 2]}
+    loads = {"machine": machine, "seed": config.seed, "busy": config.spinning, "inference": inferred}
+    return {**shipped_row(rows), **loads, "rows": rows}
+
+
+def measure_rate(config: ControlLoopConfig, rate: float, pool: ProcessPoolExecutor) -> Iterator[Row]:
+    """One row per setting."""
+
+    def loop(function: Callable[..., PeriodSummary], argument: int) -> Row:
+        stolen = stolen_s()
+        summary = asdict(pool.submit(function, rate, config.seconds, argument).result())
+        return {**summary, "skipped": summary["skipped_slots"], "stolen_ms": 1e3 * (stolen_s() - stolen)}
+
+    def node(seconds: float, **parameters: str) -> Row:
+        return measure_node(rate, seconds, config.seed, config.logs, parameters)
+
+    measurements: dict[str, Callable[[], Row]] = {
+        BASELINE: lambda: loop(sleep_loop, config.seed),
+        PLAIN: lambda: node(config.seconds, realtime_priority="0"),
+        SHIPPED: lambda: node(config.shipped_s),
+        FLOOR: lambda: loop(empty_loop, FLOOR_PRIORITY),
+    }
+    for setting, measurement in measurements.items():
+        row = {"control_hz": rate, "setting": setting, **measurement()}
+        console.print(f"{rate:g} Hz, {setting}: p99 {row['p99_period_error_ms']:.3f} ms")
+        yield row
+
+
+def shipped_row(rows: Sequence[Row]) -> Row:
+    """The node as shipped at the rate it is shipped with, or at the first one that was measured."""
+    shipped = [row for row in rows if row["setting"] == SHIPPED]
+    return next((row for row in shipped if row["control_hz"] == SHIPPED_HZ), shipped[0])
 
 
 @contextmanager
-def inference(pool: ProcessPoolExecutor, checkpoint: Path, config: ControlLoopConfig) -> Iterator[Future[list[float]]]:
+def inference(pool: ProcessPoolExecutor, checkpoint: Path, seed: int) -> Iterator[Future[list[float]]]:
     """Inference without a pause in another process, from its first answer to the end of the context."""
     with multiprocessing.get_context("spawn").Manager() as manager:
         ready, stop = manager.Event(), manager.Event()
-        load = pool.submit(infer_until, checkpoint, config.seed, ready, stop)
+        load = pool.submit(infer_until, checkpoint, seed, ready, stop)
         while not ready.wait(0.2):
             if load.done():
                 load.result()
@@ -119,52 +172,69 @@ def inference(pool: ProcessPoolExecutor, checkpoint: Path, config: ControlLoopCo
             load.exception()
 
 
-def measure_node(config: ControlLoopConfig, priority: int) -> dict[str, float]:
-    """The chunker node's own diagnostics after it has commanded for a while."""
-    parameters = {"robot_name": ROBOT, "control_hz": CONTROL_HZ, "dry_run": "false", "realtime_priority": priority}
-    settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", "dvla_ros.nodes.chunker_node", "--ros-args", *settings]
-    with SpinningNode("control_loop") as node:
-        robot = StandInRobot(node, config.seed)
-        with robot.running(), BackgroundNodes({f"chunker_node_{priority}": command}, config.logs) as nodes:
-            wait_for_commands(robot, nodes)
-            time.sleep(config.seconds)
-            nodes.check()
-    return {**robot.numbers, "overruns": int(robot.numbers["overruns"]), "commands_received": robot.commands}
+@contextmanager
+def spinning(number: int) -> Iterator[None]:
+    """So many processes that compute without end."""
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=spin, daemon=True) for _ in range(number)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
 
 
-def wait_for_commands(robot: StandInRobot, nodes: BackgroundNodes) -> None:
-    """Return once the node commands.
-
-    Raises:
-        ConfigurationError: It does not within a minute.
-    """
-    deadline = time.monotonic() + START_S
-    while not (robot.commands and robot.numbers):
-        nodes.check()
-        if time.monotonic() > deadline:
-            raise ConfigurationError(f"chunker_node sent no command within {START_S:.0f} s.")
-        time.sleep(0.1)
+def report(config: ControlLoopConfig, figures: dict[str, Any]) -> None:
+    """Print the table, and write what was asked for."""
+    table = figure_table(figures["rows"])
+    show(console, table, "Period error", leave_out="")
+    below = load_line(figures)
+    console.print(f"{below}\n{verdict(figures)}")
+    if config.json is not None:
+        write_json(console, config.json, figures)
+    if config.write is not None:
+        write_page(console, config.write, PART, table, f"{verdict(figures)} {below}")
 
 
-def print_table(figures: dict) -> None:  # type: ignore[type-arg]
-    """Print one row per setting with the ratio to the baseline and to the floor."""
-    rows, load = figures["by_setting"], figures["inference"]
-    console.print(f"Machine: {figures['machine']}")
-    console.print(f"Load: {load['predictions']} predictions without a pause, {load['p50_ms']:.0f} ms each (median)")
-    table = Table(title="Period error", box=box.SIMPLE)
-    for column in ("", "rate Hz", "p50 ms", "p99 ms", "worst ms", "overruns", "p99/base", "p99/floor"):
-        table.add_column(column, no_wrap=True)
-    for name, row in rows.items():
-        p99 = row["p99_period_error_ms"]
-        ratios = (f"{p99 / rows[other]['p99_period_error_ms']:.3g}" for other in (BASELINE, FLOOR))
-        cells = (f"{row[key]:.3f}" for key in KEYS[:-1])
-        table.add_row(name, *cells, f"{row['overruns']:.0f}", *ratios)
-    console.print(table)
-    console.print(f"Baseline: {BASELINE}. chunker_node: {PLAIN}, {SHIPPED}. Floor: {FLOOR}.")
-    granted = "granted" if rows[SHIPPED]["realtime_priority"] else "not permitted here, so the loads compete as equals"
-    verdict = "met" if figures["p99_period_error_ms"] <= TARGET_P99_MS else "missed"
-    console.print(f"Real-time priority: {granted}. Target p99 <= {TARGET_P99_MS:g} ms: {verdict}.")
+def figure_table(rows: Sequence[Row]) -> FigureTable:
+    """One row per rate and setting, with the ratios to baseline and floor of the same rate."""
+    headings = ("Hz", "setting", *HEADINGS, *COUNTS, "p99/baseline", "p99/floor")
+    return FigureTable(headings, tuple(_cells(row, rows) for row in rows))
+
+
+def _cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    p99 = {other["setting"]: other["p99_period_error_ms"] for other in rows if other["control_hz"] == row["control_hz"]}
+    times = (_number(row.get(key), ".2f") for key in HEADINGS.values())
+    counts = (_number(row.get(key), ".0f") for key in COUNTS.values())
+    ratios = (f"{row['p99_period_error_ms'] / p99[other]:.2g}" for other in (BASELINE, FLOOR))
+    return (f"{row['control_hz']:g}", row["setting"], *times, *counts, *ratios)
+
+
+def _number(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
+
+
+def load_line(figures: dict[str, Any]) -> str:
+    """What ran beside it, and on what."""
+    inferred = figures["inference"]
+    return (
+        f"Load: {figures['busy']} spinning processes and {inferred['predictions']} predictions without a pause, "
+        f"{inferred['p50_ms']:.0f} ms each (median). Machine: {figures['machine']}."
+    )
+
+
+def verdict(figures: dict[str, Any]) -> str:
+    """The node as shipped against its targets."""
+    p99, worst, lost = (figures[key] for key in ("p99_period_error_ms", "worst_period_error_ms", "lost"))
+    met = "met" if p99 <= TARGET_P99_MS and worst <= TARGET_WORST_MS and lost == 0 else "missed"
+    priority = "" if figures["priority_granted"] else " Real-time priority was not permitted."
+    return (
+        f"Target at {figures['control_hz']:g} Hz (p99 ≤ {TARGET_P99_MS:g} ms, worst ≤ {TARGET_WORST_MS:g} ms, none of "
+        f"{figures['commands_sent']} commands lost): {met}.{priority}"
+    )
 
 
 if __name__ == "__main__":

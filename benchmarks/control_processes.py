@@ -1,5 +1,6 @@
 """What runs beside the chunker node in the control-loop benchmark, each in a process of its own."""
 
+import os
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from dvla_ros.control.bridge import ACTION_LOWER, ACTION_NAMES, ACTION_UPPER
 from dvla_ros.control.chunk import ActionChunk, ControlMode
 from dvla_ros.control.controller import ChunkController, ControllerConfig
+from dvla_ros.control.inference_priority import give_way_to_control
 from dvla_ros.control.kinematics import WidowXKinematics
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.pacing import PacedThread
@@ -39,13 +41,19 @@ def random_chunk(rng: np.random.Generator, sequence: int, now: float) -> ActionC
         names=ACTION_NAMES,
         sequence=sequence,
         execute_steps=EXECUTE_STEPS,
+        execute_reserve=True,
         observation_stamp=now,
     )
 
 
 def infer_until(checkpoint: Path, seed: int, ready: Event, stop: Event) -> list[float]:
-    """Infer without a pause; returns the seconds that each prediction took."""
+    """Infer without a pause, giving way as the policy node does; returns the seconds that each prediction took."""
+    share = give_way_to_control()
+    import torch
+
     from dvla_ros.policies.load import load_policy
+
+    torch.set_num_threads(share.threads)
 
     policy, rng = load_policy(checkpoint), np.random.default_rng(seed)
     images = {name: rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for name in policy.spec.cameras}
@@ -55,6 +63,13 @@ def infer_until(checkpoint: Path, seed: int, ready: Event, stop: Event) -> list[
         seconds.append(policy.predict(observation, seed=seed).timings.total_s)
         ready.set()
     return seconds
+
+
+def spin() -> None:
+    """Compute without end, in a session of its own: sessions share the processor equally, this one with the node's."""
+    os.setsid()
+    while True:
+        pass
 
 
 def sleep_loop(rate_hz: float, duration_s: float, seed: int) -> PeriodSummary:

@@ -35,3 +35,7 @@ class SimulationError(DvlaError):
 
 class NodeError(DvlaError):
     """A ROS node ended, does not answer, or refuses what it was asked for."""
+
+
+class DeviceMemoryError(DvlaError):
+    """The device that the network runs on has not enough free memory; nothing was inferred."""

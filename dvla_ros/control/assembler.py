@@ -1,61 +1,43 @@
 """One observation from streams that arrive each in its own time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dvla_ros.control.alignment_config import AssemblerConfig as AssemblerConfig
+from dvla_ros.control.alignment_config import StreamTiming
+from dvla_ros.control.clock_jump import ClockWatch
+from dvla_ros.control.frozen_camera import UnchangedPicture, has_moved
 from dvla_ros.control.observation import Observation
-from dvla_ros.control.stream import StampedStream, StreamStatistics
+from dvla_ros.control.stream import StampedStream
+from dvla_ros.control.stream_presence import ahead_of_clock, nothing_arrived, standing_still
+from dvla_ros.control.stream_statistics import StreamStatistics
 from dvla_ros.errors import ConfigurationError, ObservationError
 
 JOINTS = "joint_states"
 """Name of the joint stream in messages and statistics."""
 
-
-@dataclass(frozen=True)
-class AssemblerConfig:
-    """Limits of an observation.
-
-    Attributes:
-        max_age_s: No required stream may have its newest sample longer ago than this.
-        max_skew_s: No image may lie further than this from the anchor time.
-        warm_up_s: Time from the first call of `assemble` in which streams may deliver their first sample.
-        history_s: Seconds of samples kept per stream.
-
-    Raises:
-        ConfigurationError: A time is not positive, or the history is shorter than the age and skew together.
-    """
-
-    max_age_s: float = 0.5
-    max_skew_s: float = 0.1
-    warm_up_s: float = 5.0
-    history_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("max_age_s", "max_skew_s", "warm_up_s", "history_s"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)} s.")
-        if self.history_s < self.max_age_s + self.max_skew_s:
-            raise ConfigurationError(
-                f"history_s {self.history_s} must be at least max_age_s + max_skew_s = "
-                f"{self.max_age_s + self.max_skew_s:.3f} s."
-            )
+_JOINT_TIMING = StreamTiming(100.0)
+_JOINTS_MAX_HZ = 1000.0
+"""Joint states of drivers that are faster than this cover less time than asked for."""
 
 
 @dataclass(frozen=True)
 class _Camera:
     stream: StampedStream[Any]
     decode: Callable[[Any], np.ndarray]
+    picture: UnchangedPicture | None
 
 
 class ObservationAssembler:
     """Aligns cameras and joint states at one anchor time.
 
-    The anchor is the newest time that every required stream covers: the oldest of their newest stamps. Images are the
-    ones nearest to it; joints are interpolated at it. `store_image`, `store_joints` and `set_instruction` only keep
-    what they are given and may be called from any thread; all decoding happens in `assemble`, in the thread that asks.
+    The anchor is the newest time that every required stream covers: the oldest of their newest stamps, latencies taken
+    off. Images are the ones nearest to it; joints are interpolated at it. `store_image`, `store_joints` and
+    `set_instruction` only keep what they are given and may be called from any thread; all decoding happens in
+    `assemble`, in the thread that asks.
     """
 
     def __init__(
@@ -63,7 +45,7 @@ class ObservationAssembler:
         config: AssemblerConfig,
         decode_joints: Callable[[Any], np.ndarray],
         state: Callable[[np.ndarray], np.ndarray],
-        joints_hz: float = 100.0,
+        joints: StreamTiming = _JOINT_TIMING,
     ) -> None:
         """Prepare an assembler without cameras.
 
@@ -71,38 +53,61 @@ class ObservationAssembler:
             config: Limits.
             decode_joints: From a stored payload to joint values `[n]`; raises ObservationError when it cannot.
             state: From joint values `[n]` to the state vector `[S]` of an observation.
-            joints_hz: Expected rate of the joint states.
+            joints: Expected rate, latency and timeline of the joint states.
         """
         self._config = config
         self._decode_joints = decode_joints
         self._state = state
-        self._joints: StampedStream[Any] = StampedStream(JOINTS, joints_hz, config.history_s)
+        history = config.history_s + config.frozen_s
+        self._joints: StampedStream[Any] = StampedStream(JOINTS, joints, history, int(_JOINTS_MAX_HZ * history))
         self._cameras: dict[str, _Camera] = {}
         self._instruction = ""
         self._warm_up_from: float | None = None
+        self._clock = ClockWatch()
+        self._skew: dict[str, float] = {}
 
-    def add_camera(self, name: str, decode: Callable[[Any], np.ndarray], expected_hz: float) -> None:
+    def add_camera(
+        self,
+        name: str,
+        decode: Callable[[Any], np.ndarray],
+        expected_hz: float,
+        *,
+        latency_s: float = 0.0,
+        timeline: str = "header",
+        content: Callable[[Any], Any] | None = None,
+    ) -> None:
         """Require a camera.
 
         Args:
             name: Name of the image in the observation.
             decode: From a stored payload to RGB uint8 `[H, W, 3]`; raises ObservationError when it cannot.
             expected_hz: Frames per second when none is lost.
+            latency_s: See `StreamTiming`.
+            timeline: See `StreamTiming`.
+            content: From a stored payload to its bytes, to see whether pictures change; None: that is not checked.
 
         Raises:
-            ConfigurationError: The name is taken or the rate is not positive.
+            ConfigurationError: The name is taken, or a number is out of range.
         """
-        if name in self._cameras:
+        if name in self._cameras or name == JOINTS:
             raise ConfigurationError(f"Camera '{name}' is configured twice.")
-        self._cameras[name] = _Camera(StampedStream(name, expected_hz, self._config.history_s), decode)
+        picture = UnchangedPicture(content) if content is not None and self._config.frozen_s > 0.0 else None
+        timing = StreamTiming(expected_hz, latency_s, timeline)
+        self._cameras[name] = _Camera(StampedStream(name, timing, self._config.history_s), decode, picture)
 
-    def store_image(self, name: str, stamp: float, payload: Any) -> None:
-        """Keep an image message of camera `name` with its stamp in seconds."""
-        self._cameras[name].stream.store(stamp, payload)
+    def store_image(self, name: str, stamp: float, payload: Any, received: float | None = None) -> None:
+        """Keep an image message of camera `name` with the stamp of its header and its arrival in seconds.
 
-    def store_joints(self, stamp: float, payload: Any) -> None:
-        """Keep a joint state message with its stamp in seconds."""
-        self._joints.store(stamp, payload)
+        One thread per camera.
+        """
+        camera = self._cameras[name]
+        kept = camera.stream.store(stamp, payload, received)
+        if kept and camera.picture is not None and camera.stream.newest is not None:
+            camera.picture.see(camera.stream.newest, payload)
+
+    def store_joints(self, stamp: float, payload: Any, received: float | None = None) -> None:
+        """Keep a joint state message with the stamp of its header and its arrival in seconds."""
+        self._joints.store(stamp, payload, received)
 
     def set_instruction(self, instruction: str) -> None:
         """Set what the robot is asked to do from now on.
@@ -118,7 +123,12 @@ class ObservationAssembler:
         """Forget all samples, and warm up again; call it when the scene or the clock was reset."""
         for stream in self._streams():
             stream.clear()
+        for camera in self._cameras.values():
+            if camera.picture is not None:
+                camera.picture.forget()
         self._warm_up_from = None
+        self._clock.forget()
+        self._skew = {}
 
     def assemble(self, now: float, not_before: float) -> Observation | None:
         """The newest observation whose anchor is not older than `not_before`.
@@ -131,66 +141,118 @@ class ObservationAssembler:
             None while a stream is still warming up or the anchor is too old: ask again.
 
         Raises:
-            ObservationError: A stream is missing or frozen, images lie too far apart in time, a payload is malformed
-                or there is no instruction. The message names which.
+            ObservationError: A stream is missing, frozen or ahead of the clock, images lie too far apart in time, a
+                payload is malformed or there is no instruction. The message names which. Also after a jump of the
+                clock: all samples are forgotten then, and the streams warm up again.
         """
+        self._follow_clock(now)
         anchor = self._anchor(now)
         if anchor is None or anchor < not_before:
             return None
         if not self._instruction:
             raise ObservationError("There is no instruction yet; publish a sentence such as 'pick up the red cube'.")
-        images = {name: self._image(name, camera, anchor) for name, camera in self._cameras.items()}
-        return Observation(anchor, images, self._state(self._joints_at(anchor)), self._instruction)
+        self._require_changing_pictures()
+        found = {name: self._nearest(name, camera, anchor) for name, camera in self._cameras.items()}
+        joints, joint_skew = self._joints_at(anchor)
+        images = {name: _image(name, camera, found[name][1]) for name, camera in self._cameras.items()}
+        self._skew = {name: abs(stamp - anchor) for name, (stamp, _) in found.items()} | {JOINTS: joint_skew}
+        return Observation(anchor, images, self._state(joints), self._instruction)
+
+    def problem(self, now: float) -> str:
+        """Why `assemble` would refuse at the time `now`, without decoding an image; empty when it would not.
+
+        For a timer that watches: nothing is forgotten and no warm-up begins.
+        """
+        try:
+            jump = self._clock.jump(self._streams(), now)
+            if jump:
+                return f"{jump}."
+            if self._warm_up_from is None and any(stream.newest is None for stream in self._streams()):
+                return ""
+            if self._anchor(now) is not None:
+                self._require_changing_pictures()
+        except ObservationError as error:
+            return str(error)
+        return ""
 
     def statistics(self) -> Mapping[str, StreamStatistics]:
         """Delivery by stream: camera names, and `joint_states`."""
         return {stream.name: stream.statistics() for stream in self._streams()}
 
+    def numbers(self, now: float) -> dict[str, float | int]:
+        """Numbers for diagnostics: of each stream what `StreamStatistics.numbers` says, and the skew.
+
+        `<stream>_skew_s` is the distance of the newest observation's sample from its anchor, `skew_s` the largest.
+        """
+        numbers: dict[str, float | int] = {}
+        skew = dict(self._skew)
+        for name, statistics in self.statistics().items():
+            numbers |= statistics.numbers(name, now)
+            numbers[f"{name}_skew_s"] = skew.get(name, float("nan"))
+        numbers["skew_s"] = max(skew.values(), default=float("nan"))
+        return numbers
+
     def _streams(self) -> list[StampedStream[Any]]:
         return [*(camera.stream for camera in self._cameras.values()), self._joints]
 
+    def _follow_clock(self, now: float) -> None:
+        jump = self._clock.jump(self._streams(), now)
+        if jump:
+            self.clear()
+            self._warm_up_from = now
+        self._clock.at(now)
+        if jump:
+            raise ObservationError(f"{jump}: all samples are forgotten, the streams warm up again.")
+
     def _anchor(self, now: float) -> float | None:
         """Newest time that all streams cover; None during warm-up."""
-        newest = {stream.name: stream.newest for stream in self._streams()}
-        missing = [name for name, stamp in newest.items() if stamp is None]
-        if missing:
-            self._require_warming_up(missing, now)
+        streams = self._streams()
+        newest = {stream.name: stamp for stream in streams if (stamp := stream.newest) is not None}
+        if len(newest) < len(streams):
+            self._require_warming_up([stream for stream in streams if stream.name not in newest], now)
             return None
-        stamps = {name: stamp for name, stamp in newest.items() if stamp is not None}
-        oldest = min(stamps, key=lambda name: stamps[name])
-        if now - stamps[oldest] > self._config.max_age_s:
-            raise ObservationError(
-                f"'{oldest}' stands still: its newest sample is {now - stamps[oldest]:.2f} s old, allowed are "
-                f"{self._config.max_age_s} s. Check that its publisher runs and that the clocks agree."
-            )
-        return stamps[oldest]
+        refusal = ahead_of_clock(newest, now, self._config.max_skew_s) or standing_still(
+            streams, newest, now, self._config.max_age_s
+        )
+        if refusal:
+            raise ObservationError(refusal)
+        return min(newest.values())
 
-    def _require_warming_up(self, missing: list[str], now: float) -> None:
+    def _require_warming_up(self, missing: Sequence[StampedStream[Any]], now: float) -> None:
         if self._warm_up_from is None:
             self._warm_up_from = now
         if now - self._warm_up_from > self._config.warm_up_s:
-            raise ObservationError(
-                f"Nothing arrived from {', '.join(repr(name) for name in missing)} in {self._config.warm_up_s} s. "
-                f"Check the topic name, and that its publisher runs and offers a compatible QoS."
-            )
+            raise ObservationError(nothing_arrived(missing, self._config.warm_up_s))
 
-    def _image(self, name: str, camera: _Camera, anchor: float) -> np.ndarray:
-        """The image nearest to the anchor, uint8 `[H, W, 3]`."""
+    def _require_changing_pictures(self) -> None:
+        """No camera that shows the same picture while the arm moves."""
+        for name, camera in self._cameras.items():
+            newest, since = camera.stream.newest, camera.picture.since if camera.picture is not None else None
+            if newest is None or since is None or newest - since <= self._config.frozen_s:
+                continue
+            if self._config.frozen_strict or self._arm_moved(since, newest - self._config.max_skew_s):
+                raise ObservationError(
+                    f"'{name}' is frozen: its picture has been the same, byte for byte, for {newest - since:.2f} s"
+                    f"{'' if self._config.frozen_strict else ' while the arm moved'}, allowed are "
+                    f"{self._config.frozen_s} s. Restart its driver, or check its cable and the camera's topic."
+                )
+
+    def _arm_moved(self, start: float, end: float) -> bool:
+        samples = self._joints.between(start, end)
+        return len(samples) > 1 and has_moved(np.array([self._decode_joints(payload) for _, payload in samples]))
+
+    def _nearest(self, name: str, camera: _Camera, anchor: float) -> tuple[float, Any]:
+        """Stamp and payload of the image nearest to the anchor."""
         stamp, payload = camera.stream.nearest(anchor)
         if abs(stamp - anchor) > self._config.max_skew_s:
             raise ObservationError(
                 f"The image of '{name}' nearest to the anchor is {abs(stamp - anchor):.3f} s away from it, allowed are "
                 f"{self._config.max_skew_s} s. Is the camera too slow, or its clock another?"
             )
-        image = camera.decode(payload)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ObservationError(
-                f"The image of '{name}' must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}."
-            )
-        return image
+        return stamp, payload
 
-    def _joints_at(self, anchor: float) -> np.ndarray:
-        """Joint values `[n]`, interpolated linearly at the anchor."""
+    def _joints_at(self, anchor: float) -> tuple[np.ndarray, float]:
+        """Joint values `[n]`, interpolated linearly at the anchor, and the distance of the nearest sample in s."""
         (before, first), (after, second) = self._joints.around(anchor)
         distance = min(abs(anchor - before), abs(after - anchor))
         if distance > self._config.max_skew_s:
@@ -199,5 +261,17 @@ class ObservationAssembler:
                 f"{self._config.max_skew_s} s. Is '{JOINTS}' too slow, or its clock another?"
             )
         weight = (anchor - before) / (after - before) if before < anchor < after else 0.0
-        low = self._decode_joints(first)
-        return low if weight == 0.0 else low + weight * (self._decode_joints(second) - low)
+        joints = self._decode_joints(first)
+        if weight > 0.0:
+            joints = joints + weight * (self._decode_joints(second) - joints)
+        if not np.isfinite(joints).all():
+            raise ObservationError(f"'{JOINTS}' has a value that is not a finite number: {joints.tolist()}.")
+        return joints, distance
+
+
+def _image(name: str, camera: _Camera, payload: Any) -> np.ndarray:
+    """The decoded image, uint8 `[H, W, 3]`."""
+    image = camera.decode(payload)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ObservationError(f"The image of '{name}' must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}.")
+    return image

@@ -69,10 +69,33 @@ def forward(joints: np.ndarray) -> np.ndarray:
     return pose
 
 
+def positions_of(joints: np.ndarray) -> np.ndarray:
+    """Positions of the end effector for many joint vectors at once; safe from any thread.
+
+    Args:
+        joints: `[n, 6]` arm joints in radians.
+
+    Returns:
+        float64 `[n, 3]` in metres, base frame.
+    """
+    axes, anchors, home = _screws()
+    points = np.broadcast_to(home[:3, 3], (len(joints), 3))
+    for axis, anchor, angles in zip(axes[::-1], anchors[::-1], joints.T[::-1], strict=True):
+        arm = points - anchor
+        turned = arm @ _cross(axis).T
+        points = points + np.sin(angles)[:, None] * turned + (1.0 - np.cos(angles))[:, None] * (turned @ _cross(axis).T)
+    return points
+
+
+def _cross(axis: np.ndarray) -> np.ndarray:
+    """Matrix `[3, 3]` of the cross product with `axis` `[3]`."""
+    x, y, z = axis
+    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+
+
 def _rotation_about(axis: np.ndarray, angle: float) -> np.ndarray:
     """Rodrigues' formula: `[3, 3]` rotation by `angle` radians about the unit vector `axis`."""
-    x, y, z = axis
-    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    cross = _cross(axis)
     rotation: np.ndarray = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
     return rotation
 

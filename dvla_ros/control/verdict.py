@@ -24,3 +24,8 @@ ACCEPTED = Verdict(True)
 def rejected(reason: str, detail: str) -> Verdict:
     """A negative verdict."""
     return Verdict(False, reason, detail)
+
+
+def first_rejection(*verdicts: Verdict) -> Verdict:
+    """The first negative one of several verdicts; accepted when there is none."""
+    return next((verdict for verdict in verdicts if not verdict.accepted), ACCEPTED)

@@ -35,6 +35,10 @@ class WorkspaceBox:
         """Distance in metres from `xyz` `[3]` to the box; zero inside."""
         return float(np.linalg.norm(xyz - self.clip(xyz)))
 
+    def distances(self, points: np.ndarray) -> np.ndarray:
+        """Distances `[n]` in metres from points `[n, 3]` to the box; zero inside."""
+        return np.asarray(np.linalg.norm(points - np.clip(points, self.lower, self.upper), axis=1))
+
 
 BRIDGE_BOX = WorkspaceBox((0.10, -0.15, -0.10), (0.45, 0.25, 0.18))
 """Default of the driver with which Bridge was recorded."""

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from dvla_ros.denoising.canvas import Canvas, WarmStart
+from dvla_ros.denoising.guess_check import checked_guess
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
-from dvla_ros.errors import ActionError
+from dvla_ros.denoising.warm_start import usable_guess
+from dvla_ros.errors import ActionError, ConfigurationError
 
 LogitsFn = Callable[[Tensor], Tensor | Scores]
 StateT = TypeVar("StateT", bound=DecodeState)
@@ -48,9 +50,9 @@ class DenoisingResult:
         tokens: int64 `[B, L]`, no mask token among them.
         confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed.
         trace: One entry per denoising step; empty when it was not asked for.
-        nfe: Network function evaluations.
-        filled: bool `[B, L]`, positions that were still undecided at the deadline and took the arg-max of the last
-            logits. They are not in the trace.
+        nfe: Network function evaluations: the steps, and one more where a guess was checked.
+        filled: bool `[B, L]`, positions that were still undecided when decoding was stopped, by the deadline or because
+            all that was needed was decided, and took the arg-max of the last logits. They are not in the trace.
     """
 
     tokens: Tensor
@@ -69,6 +71,8 @@ def denoise(
     seeds: Sequence[int],
     frozen_tokens: Tensor | None = None,
     warm_start: WarmStart | None = None,
+    guess_share: float | None = None,
+    needed: Tensor | None = None,
     deadline_s: float | None = None,
     finish_early: bool = True,
     keep_trace: bool = True,
@@ -85,24 +89,36 @@ def denoise(
         seeds: One per row, B in all, and the only source of randomness: a row's answer depends on its own seed alone.
         frozen_tokens: int64 `[B, L]`, ids that are given and never change, -1 where free.
         warm_start: A guess to start from.
+        guess_share: Ask the network about the guess first, and drop what has less than this share of the likeliest
+            token's probability, see `checked_guess`; in 0..1, None to take the guess as it is.
+        needed: bool `[L]`, positions that must be decided before decoding may end; None for all. It ends once they are
+            in every row, and the others are filled. A decoder that re-masks might have changed its mind later.
         deadline_s: No further step is started after this many seconds; the first always runs.
-        finish_early: End when nothing is undecided in any row. Asking waits for the device after every step.
+        finish_early: End when nothing (needed) is undecided in any row. Asking waits for the device after every step.
         keep_trace: Whether to keep an entry per step.
         device: Where the canvas and the logits live.
         clock: Seconds, monotonic.
 
     Raises:
-        ActionError: Frozen tokens are malformed, or the network answers with the wrong shape or with NaN.
+        ActionError: Frozen tokens, the guess or `needed` are malformed, or the network answers with the wrong shape or
+            with NaN.
+        ConfigurationError: `needed` without `finish_early`.
     """
     device = torch.device(device)
     started = clock()
+    awaited = _awaited(needed, canvas, finish_early, device)
     noise = Noise(seeds, device)
     allowed = None if canvas.one_vocabulary else canvas.allowed(device)
+    checks = 0
+    if warm_start is not None and guess_share is not None:
+        blank, fixed = canvas.initial(noise.batch_size, frozen_tokens, device)
+        answer = _checked(logits_fn(blank), noise.batch_size, canvas, allowed)
+        warm_start, checks = checked_guess(usable_guess(canvas, warm_start, fixed), answer.logits, guess_share), 1
     state = denoiser.start(canvas, noise=noise, frozen_tokens=frozen_tokens, warm_start=warm_start, device=device)
     trace: list[StepTrace] = []
     scores = None
     nfe = 0
-    while nfe < state.num_steps and not (nfe and _is_over(state, finish_early, started, deadline_s, clock, device)):
+    while nfe < state.num_steps and not (nfe and _is_over(state, awaited, started, deadline_s, clock, device)):
         scores = _checked(logits_fn(state.tokens), noise.batch_size, canvas, allowed)
         state, entry = denoiser.step(nfe, state, scores, noise)
         nfe += 1
@@ -111,18 +127,29 @@ def denoise(
     tokens, confidence, filled = _fill(state, scores, complete=nfe == state.num_steps)
     if not bool(torch.isfinite(confidence).all()):
         raise ActionError("The network answered with NaN logits; check the observation and the checkpoint.")
-    return DenoisingResult(tokens, confidence, tuple(trace), nfe, filled)
+    return DenoisingResult(tokens, confidence, tuple(trace), nfe + checks, filled)
+
+
+def _awaited(needed: Tensor | None, canvas: Canvas, finish_early: bool, device: torch.device) -> Tensor | None:
+    """Positions whose being undecided keeps the loop going, bool `[L]`; None where it is not to ask."""
+    if needed is None:
+        return torch.ones(canvas.length, dtype=torch.bool, device=device) if finish_early else None
+    if not finish_early:
+        raise ConfigurationError("Decoding can only end with what is needed if it may finish early.")
+    if needed.shape != (canvas.length,) or needed.dtype != torch.bool:
+        raise ActionError(f"Needed positions must be bool [{canvas.length}], got {needed.dtype} {list(needed.shape)}.")
+    return needed.to(device)
 
 
 def _is_over(
     state: DecodeState,
-    finish_early: bool,
+    awaited: Tensor | None,
     started: float,
     deadline_s: float | None,
     clock: Callable[[], float],
     device: torch.device,
 ) -> bool:
-    if finish_early and not bool(state.undecided.any()):
+    if awaited is not None and not bool((state.undecided & awaited).any()):
         return True
     if deadline_s is None:
         return False

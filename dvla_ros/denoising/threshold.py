@@ -25,7 +25,7 @@ class ThresholdConfig:
     """Settings of `ThresholdDenoiser`.
 
     Attributes:
-        num_steps: T, the most steps; the last one commits whatever is left.
+        num_steps: T, the most steps of an empty canvas; the last one commits whatever is left.
         accept: Which tokens are sure enough. With c_(n) the n-th highest confidence and H_(n) the n-th lowest entropy
             of the masked positions: `threshold`, c_(n) > threshold; `factor`, (n + 1) (1 - c_(n)) < factor
             (both Fast-dLLM, arXiv 2505.22618); `entropy_bound`, H_(1) + ... + H_(n-1) <= entropy_bound, so that the
@@ -37,6 +37,8 @@ class ThresholdConfig:
             LLaDA's even share of the step, so that a hard canvas is spread over all the steps (block refinement).
         value_temperature: 0 proposes the arg-max.
         warm_keep: Share of a warm start's guesses that is kept, the most confident ones.
+        adaptive_steps: Take at most max(1, floor(T * unknown / free)) steps when part of the canvas is given or guessed
+            (DiscreteRTC, arXiv 2604.25050), instead of T.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -50,6 +52,7 @@ class ThresholdConfig:
     at_least: AtLeast = "quota"
     value_temperature: float = 0.0
     warm_keep: float = 0.5
+    adaptive_steps: bool = True
 
     def __post_init__(self) -> None:
         self._require("num_steps", self.num_steps >= 1, "at least 1")
@@ -112,7 +115,7 @@ class ThresholdDenoiser:
             keep=self.config.warm_keep,
             device=device,
         )
-        columns = [self._at_least(unknown) for unknown in begin.masked.sum(dim=-1).tolist()]
+        columns = [self._at_least(unknown, canvas) for unknown in begin.masked.sum(dim=-1).tolist()]
         longest = max(len(column) for column in columns)
         table = [[column[s] if s < len(column) else 0 for column in columns] for s in range(longest)]
         return ThresholdState(
@@ -137,12 +140,15 @@ class ThresholdDenoiser:
         chosen = masked & (self._accepted(probability, entropies, place, masked) | (place <= state.at_least[index]))
         return commit(state, chosen, proposal, probability)
 
-    def _at_least(self, unknown: int) -> list[int]:
+    def _at_least(self, unknown: int, canvas: Canvas) -> list[int]:
         """Least number of tokens in each step of a chunk; they add up to at least `unknown`."""
-        steps = min(self.config.num_steps, unknown)
+        most = self.config.num_steps
+        if self.config.adaptive_steps:
+            most = max(1, most * unknown // max(1, canvas.free_length))
+        steps = min(most, unknown)
         if self.config.at_least == "one":
             return [1] * (steps - 1) + [unknown] * (steps > 0)
-        counts = [unknown, *even_counts(unknown, self.config.num_steps)]
+        counts = [unknown, *even_counts(unknown, most)]
         return [before - after for before, after in pairwise(counts)]
 
     def _accepted(self, probability: Tensor, entropies: Tensor | None, place: Tensor, masked: Tensor) -> Tensor:

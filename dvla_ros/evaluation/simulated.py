@@ -1,18 +1,21 @@
 """Success of a policy in simulation without ROS: the same policy, chunk controller and scene as the nodes run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from dvla_ros.control.bridge import bridge_state
 from dvla_ros.control.chunk import ActionChunk
-from dvla_ros.control.controller import ChunkController, ControllerConfig
+from dvla_ros.control.controller import ChunkController, Command, ControllerConfig
 from dvla_ros.control.kinematics import WidowXKinematics
 from dvla_ros.control.observation import Observation
+from dvla_ros.control.replanning import Ask, ChunkLayout, Replanner, ReplanningConfig
 from dvla_ros.control.widowx import finger_from_gripper
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.statistics import percentile, wilson_interval
+from dvla_ros.policies.answering import answer_of, predict_for
 from dvla_ros.policies.base import Policy, Prediction
 from dvla_ros.simulation.cameras import CameraRig
 from dvla_ros.simulation.scene import CAMERAS, COLOURS
@@ -33,8 +36,8 @@ class SimulateConfig:
         control_hz: Command rate.
         time_limit: Seconds of simulated time per episode.
         execute_steps: Actions to execute per chunk; 0 takes the policy's own number.
-        settle_s: Rest of the arm before each observation, as `policy_node` keeps it.
-        inference_s: Simulated time that passes while the policy thinks, the arm holding.
+        inference_s: Simulated time that passes while the policy thinks.
+        replanning: How chunks follow each other.
     """
 
     tasks: tuple[str, ...] = tuple(TASKS)
@@ -43,19 +46,34 @@ class SimulateConfig:
     control_hz: float = 50.0
     time_limit: float = 20.0
     execute_steps: int = 0
-    settle_s: float = 0.12
     inference_s: float = 0.12
+    replanning: ReplanningConfig = field(default_factory=lambda: ReplanningConfig(mode="sync", lead_s=0.0))
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.tasks if name not in TASKS] or not self.tasks:
             raise ConfigurationError(f"Unknown tasks {unknown}; known are {', '.join(TASKS)}.")
-        if (
-            self.episodes < 1
-            or self.seed < 0
-            or min(self.control_hz, self.time_limit) <= 0
-            or min(self.settle_s, self.inference_s) < 0
-        ):
+        if self.episodes < 1 or self.seed < 0 or min(self.control_hz, self.time_limit) <= 0 or self.inference_s < 0:
             raise ConfigurationError(f"episodes, control_hz and time_limit must be positive, seed 0 or more: {self}.")
+
+
+class EpisodeObserver(Protocol):
+    """Watches the commands of episodes as they happen."""
+
+    def restart(self) -> None:
+        """A new episode begins."""
+        ...
+
+    def commanded(self, now: float, command: Command, waiting: bool) -> None:
+        """A command was sent at `now` seconds; `waiting` when no row was being executed."""
+        ...
+
+    def taking_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
+        """A chunk is about to be given to the controller."""
+        ...
+
+    def taken_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
+        """The controller accepted the chunk."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,13 +106,15 @@ class Episode:
 class SimulatedEpisodes:
     """Runs episodes; create and use in one thread (OpenGL)."""
 
-    def __init__(self, policy: Policy, config: SimulateConfig) -> None:
-        self._policy, self._config = policy, config
+    def __init__(self, policy: Policy, config: SimulateConfig, observer: EpisodeObserver | None = None) -> None:
+        self._policy, self._config, self._observer = policy, config, observer
         self._simulation = Simulation()
         self._rig = CameraRig(self._simulation.model, _WIDTH, _HEIGHT)
-        self._steps = config.execute_steps or policy.spec.execute_steps
-        if not 1 <= self._steps <= policy.spec.horizon:
-            raise ConfigurationError(f"execute_steps must be 1..{policy.spec.horizon}, got {self._steps}.")
+        spec = policy.spec
+        steps = config.execute_steps or spec.execute_steps
+        if not 1 <= steps <= spec.horizon:
+            raise ConfigurationError(f"execute_steps must be 1..{spec.horizon}, got {steps}.")
+        self._layout = ChunkLayout(spec.dt, spec.horizon, steps, spec.mode, spec.action_names)
 
     def run(self) -> Iterator[Episode]:
         """Each task in turn, each round of tasks with the next scene seed."""
@@ -107,15 +127,16 @@ class SimulatedEpisodes:
         simulation = self._simulation
         simulation.reset(task, seed)
         self._policy.reset()
-        controller = ChunkController(ControllerConfig(), WidowXKinematics())
+        if self._observer is not None:
+            self._observer.restart()
+        run = _Run(
+            ChunkController(ControllerConfig(), WidowXKinematics()), Replanner(self._config.replanning, self._layout)
+        )
         predictions: list[Prediction] = []
-        while simulation.judge().outcome == "running" and simulation.time < self._config.time_limit:
-            prediction = self._policy.predict(self._observe(), seed=seed * 1000 + len(predictions))
-            predictions.append(prediction)
-            self._control(controller, self._config.inference_s)
-            if prediction.usable:
-                controller.accept(self._chunk(prediction, len(predictions)), simulation.time)
-            self._control(controller, self._steps * self._policy.spec.dt + self._config.settle_s)
+        while self._goes_on():
+            self._control(run, run.replanner.look_at(simulation.time))
+            if self._goes_on():
+                predictions.append(self._replan(run, seed * 1000 + len(predictions)))
         judgement = simulation.judge()
         return Episode(
             task=task,
@@ -125,9 +146,35 @@ class SimulatedEpisodes:
             seconds=simulation.time,
             nfe=tuple(p.nfe for p in predictions),
             decode_ms=tuple(1e3 * p.timings.total_s for p in predictions),
-            rejected=sum(controller.statistics.rejected.values()),
+            rejected=sum(run.controller.statistics.rejected.values()),
             malformed=sum(bool(p.malformed) for p in predictions),
         )
+
+    def _goes_on(self) -> bool:
+        return self._simulation.judge().outcome == "running" and self._simulation.time < self._config.time_limit
+
+    def _replan(self, run: "_Run", seed: int) -> Prediction:
+        """Look, infer while the arm goes on, and hand the chunk over."""
+        observation = self._observe()
+        ask = run.replanner.ask(observation.stamp, observation.stamp)
+        prediction = predict_for(self._policy, observation, replace(ask, deadline_s=None), seed)
+        self._control(run, observation.stamp + self._config.inference_s)
+        if prediction.usable:
+            self._hand_over(run, ask, prediction, observation.stamp)
+        else:
+            run.replanner.unanswered(self._simulation.time)
+            self._control(run, self._simulation.time + self._layout.dt)
+        return prediction
+
+    def _hand_over(self, run: "_Run", ask: Ask, prediction: Prediction, anchor: float) -> None:
+        now, controller = self._simulation.time, run.controller
+        chunk = run.replanner.chunk(ask, answer_of(prediction), anchor, now)
+        if self._observer is not None:
+            self._observer.taking_over(controller, chunk, now)
+        if not controller.accept(chunk, now).accepted:
+            run.replanner.refused(chunk.epoch, chunk.sequence, now)
+        elif self._observer is not None:
+            self._observer.taken_over(controller, chunk, now)
 
     def _observe(self) -> Observation:
         simulation = self._simulation
@@ -136,28 +183,34 @@ class SimulatedEpisodes:
         state = bridge_state(simulation.arm, simulation.finger)
         return Observation(simulation.time, images, state, simulation.task.instruction)
 
-    def _chunk(self, prediction: Prediction, sequence: int) -> ActionChunk:
-        spec = self._policy.spec
-        return ActionChunk(
-            stamp=self._simulation.time,
-            dt=spec.dt,
-            actions=prediction.actions,
-            mode=spec.mode,
-            names=spec.action_names,
-            sequence=sequence,
-            execute_steps=self._steps,
-            confidence=prediction.confidence,
-        )
-
-    def _control(self, controller: ChunkController, seconds: float) -> None:
-        """Let the controller command the arm for a while."""
+    def _control(self, run: "_Run", until: float) -> None:
+        """Let the controller command the arm until a time in seconds."""
         simulation, period = self._simulation, 1.0 / self._config.control_hz
-        end = simulation.time + seconds
-        while simulation.time < end - 1e-6 and simulation.judge().outcome == "running":
-            command = controller.update(simulation.time, simulation.arm, simulation.finger)
+        while simulation.time < until - 1e-6 and self._goes_on():
+            command = run.controller.update(simulation.time, simulation.arm, simulation.finger)
             if command is not None:
                 simulation.set_targets(command.arm, finger_from_gripper(command.gripper))
+                self._report(run, command)
             simulation.step(period)
+
+    def _report(self, run: "_Run", command: Command) -> None:
+        statistics = run.controller.statistics
+        if statistics.dropped != run.dropped:
+            run.dropped = statistics.dropped
+            run.replanner.dropped(self._simulation.time)
+        if self._observer is not None:
+            self._observer.commanded(self._simulation.time, command, statistics.starved_ticks > run.starved)
+        run.starved = statistics.starved_ticks
+
+
+@dataclass
+class _Run:
+    """What belongs to one episode."""
+
+    controller: ChunkController
+    replanner: Replanner
+    dropped: int = 0
+    starved: int = 0
 
 
 def summarise(episodes: Sequence[Episode]) -> dict[str, object]:

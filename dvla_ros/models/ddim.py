@@ -36,12 +36,15 @@ class DdimConfig:
         resamplings: How often each step is run where rows are frozen. 1 costs nothing extra, but the free rows may
             settle on an answer that does not go on from the frozen ones; each repetition noises the chunk anew and so
             brings the two together (RePaint, Lugmayr et al. 2022).
+        warm_start_time: Share of the steps that a guess makes unnecessary: decoding begins after them, with the guess
+            at the noise level reached by then (SDEdit, Meng et al. 2022); at least one step is left.
     """
 
     train_steps: int = 100
     inference_steps: int = 10
     clip_sample: bool = True
     resamplings: int = 1
+    warm_start_time: float = 0.5
 
     def __post_init__(self) -> None:
         if self.train_steps < 1:
@@ -52,6 +55,13 @@ class DdimConfig:
             )
         if self.resamplings < 1:
             raise ConfigurationError(f"resamplings must be 1 or more, got {self.resamplings}.")
+        if not 0 <= self.warm_start_time < 1:
+            raise ConfigurationError(f"warm_start_time must be at least 0 and below 1, got {self.warm_start_time}.")
+
+    @property
+    def skipped(self) -> int:
+        """Steps that a guess makes unnecessary."""
+        return min(int(self.warm_start_time * self.inference_steps), self.inference_steps - 1)
 
     def scheduler(self) -> "DDIMScheduler":
         """A scheduler in single precision, its timesteps set; in bfloat16 the noise levels would become NaN."""
@@ -97,6 +107,7 @@ def sample_chunk(
     *,
     config: DdimConfig | None = None,
     frozen: Tensor | None = None,
+    guess: Tensor | None = None,
     deadline_s: float | None = None,
     keep_estimates: bool = False,
     clock: Callable[[], float] = time.perf_counter,
@@ -112,6 +123,7 @@ def sample_chunk(
         noise_seeds: One per row, and the only source of randomness: a row's answer depends on its own seed alone.
         config: Noise levels and steps; None for the published ones.
         frozen: Normalised actions `[B, d, D]` of the first d rows, which are returned as they are.
+        guess: Normalised actions `[B, H, D]` that the chunk may well become; fewer steps start from it.
         deadline_s: No further step is started after this many seconds; the first always runs.
         keep_estimates: Whether to keep each step's estimate.
         clock: Seconds, monotonic.
@@ -121,13 +133,16 @@ def sample_chunk(
     """
     started = clock()
     config = config or DdimConfig()
-    _check_sizes(condition, shape, noise_seeds, frozen)
+    _check_sizes(condition, shape, noise_seeds, frozen, guess)
     known = condition.new_zeros(len(noise_seeds), 0, shape[1]) if frozen is None else frozen
     known = known.to(device=condition.device, dtype=torch.float32)
     scheduler = config.scheduler()
     noise = Noise(noise_seeds, condition.device)
-    passes = _passes(scheduler, config.resamplings if known.shape[1] else 1)
+    skipped = 0 if guess is None else config.skipped
+    passes = _passes(scheduler, config.resamplings if known.shape[1] else 1, skipped)
     noisy = gaussian(noise, *shape, step=-1)
+    if guess is not None:
+        noisy = noised(guess.to(noisy.device, torch.float32), noisy, passes[0].signal)
     estimates: list[Tensor] = []
     for step in passes:
         if estimates and _is_late(started, deadline_s, clock, condition.device):
@@ -174,12 +189,12 @@ class _Pass:
         return _replace_leading(noisy, noised(known, fresh[:, : known.shape[1]], self.signal))
 
 
-def _passes(scheduler: "DDIMScheduler", repetitions: int) -> list[_Pass]:
+def _passes(scheduler: "DDIMScheduler", repetitions: int, skipped: int) -> list[_Pass]:
     timesteps = scheduler.timesteps.tolist()
     signals = [*scheduler.alphas_cumprod[timesteps], scheduler.final_alpha_cumprod]
     return [
         _Pass(index, timestep, repetition, signals[index], signals[index + 1])
-        for index, timestep in enumerate(timesteps)
+        for index, timestep in list(enumerate(timesteps))[skipped:]
         for repetition in range(repetitions)
     ]
 
@@ -189,10 +204,18 @@ def noised(clean: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     return signal**0.5 * clean + (1 - signal) ** 0.5 * noise
 
 
-def _check_sizes(condition: Tensor, shape: tuple[int, int], noise_seeds: Sequence[int], frozen: Tensor | None) -> None:
+def _check_sizes(
+    condition: Tensor,
+    shape: tuple[int, int],
+    noise_seeds: Sequence[int],
+    frozen: Tensor | None,
+    guess: Tensor | None,
+) -> None:
     rows, (horizon, dims) = len(noise_seeds), shape
     if condition.shape[0] != rows:
         raise ActionError(f"Every row of the condition needs a seed: {condition.shape[0]} rows, {rows} seeds.")
+    if guess is not None and guess.shape != (rows, horizon, dims):
+        raise ActionError(f"A guess must be {[rows, horizon, dims]}, got {list(guess.shape)}.")
     if frozen is None:
         return
     if frozen.dim() != 3 or frozen.shape[0] != rows or frozen.shape[2] != dims or frozen.shape[1] > horizon:

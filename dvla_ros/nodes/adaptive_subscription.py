@@ -1,10 +1,15 @@
-"""A subscription whose reliability follows what the publishers offer."""
+"""A subscription whose quality of service follows what the publishers offer."""
 
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 DEPTH = 2
 """Only the newest messages matter; a longer queue only adds age."""
@@ -22,33 +27,48 @@ class AdaptiveSubscription:
         topic: Topic name.
         callback: Called with each message; must only store it.
         depth: Queue length.
+        latched: Also take the message published before, if every publisher keeps it for those who come late. Not for
+            sensors: an old sample must not look like a new one.
     """
 
     def __init__(
-        self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None], depth: int = DEPTH
+        self,
+        node: Node,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        depth: int = DEPTH,
+        *,
+        latched: bool = False,
     ) -> None:
         self._node, self._type, self._callback, self._depth = (node, message_type, callback, depth)
+        self._latched = latched
+        self._incompatible = ""
         self.topic = topic
-        self._reliable = True
+        self._profile = self._wanted()
         self._subscription = self._subscribe()
 
     @property
     def reliable(self) -> bool:
         """Whether the subscription is reliable at present."""
-        return self._reliable
+        return bool(self._profile.reliability == ReliabilityPolicy.RELIABLE)
 
     @property
     def publishers(self) -> int:
         """How many publishers the topic has at present."""
         return int(self._node.count_publishers(self.topic))
 
+    @property
+    def problem(self) -> str:
+        """Which policy of a publisher does not match, or that its type is another; empty once `adapt` has cured it."""
+        return self._incompatible
+
     def adapt(self) -> bool:
-        """Subscribe anew when the publishers' reliability asks for it; True when it did."""
-        offers = [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
-        wanted = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
-        if wanted == self._reliable:
+        """Subscribe anew when the publishers' offers ask for it; True when it did."""
+        wanted = self._wanted()
+        if (wanted.reliability, wanted.durability) == (self._profile.reliability, self._profile.durability):
             return False
-        self._reliable = wanted
+        self._profile, self._incompatible = wanted, ""
         self._node.destroy_subscription(self._subscription)
         self._subscription = self._subscribe()
         return True
@@ -57,7 +77,27 @@ class AdaptiveSubscription:
         """Stop receiving."""
         self._node.destroy_subscription(self._subscription)
 
+    def _wanted(self) -> QoSProfile:
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(self.topic)]
+        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+        kept = bool(offers) and all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        return QoSProfile(
+            depth=self._depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if kept and self._latched else DurabilityPolicy.VOLATILE,
+        )
+
     def _subscribe(self) -> Any:
-        reliability = ReliabilityPolicy.RELIABLE if self._reliable else ReliabilityPolicy.BEST_EFFORT
-        profile = QoSProfile(depth=self._depth, reliability=reliability)
-        return self._node.create_subscription(self._type, self.topic, self._callback, profile)
+        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
+        if hasattr(events, "incompatible_type"):  # not in Humble
+            events.incompatible_type = self._on_incompatible_type
+        return self._node.create_subscription(
+            self._type, self.topic, self._callback, self._profile, event_callbacks=events
+        )
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        self._incompatible = f"{self.topic}: a publisher offers another {policy}; nothing is received from it"
+
+    def _on_incompatible_type(self, event: Any) -> None:
+        self._incompatible = f"{self.topic}: a publisher sends another type than {self._type.__name__}"

@@ -1,277 +1,256 @@
 """Turns chunks into joint commands at a steady rate; the last line before drivers that check nothing."""
 
 import sys
-from dataclasses import dataclass
+import time
+from functools import partial
 
-import numpy as np
-from geometry_msgs.msg import PoseStamped
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
-from std_srvs.srv import SetBool
+from std_msgs.msg import Header
 
-from dvla_ros.control.controller import ChunkController, Command, ControllerConfig
-from dvla_ros.control.kinematics import WidowXKinematics, forward
+from dvla_ros.control.controller import ChunkController
+from dvla_ros.control.kinematics import WidowXKinematics
 from dvla_ros.control.pacing import PacedThread, request_realtime
-from dvla_ros.errors import ActionError, ConfigurationError, ObservationError
+from dvla_ros.errors import ObservationError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
-from dvla_ros.nodes.backends.choice import check_backend, make_backend
+from dvla_ros.nodes.backends.choice import make_backend
+from dvla_ros.nodes.chunk_intake import ChunkIntake, Decision
 from dvla_ros.nodes.chunk_latency import ChunkLatency
-from dvla_ros.nodes.conversions import chunk_from_message, to_time
+from dvla_ros.nodes.chunker_parameters import load_chunker_parameters
+from dvla_ros.nodes.chunker_report import ChunkerReport
+from dvla_ros.nodes.chunker_status import Condition, StatusPublisher, condition
+from dvla_ros.nodes.command_loop import STOPPING, CommandLoop, CommandPath
+from dvla_ros.nodes.control_clock import ControlClock
 from dvla_ros.nodes.diagnostics import DiagnosticsPublisher
+from dvla_ros.nodes.ee_target import EndEffectorTarget
+from dvla_ros.nodes.fault_services import FaultServices
+from dvla_ros.nodes.fault_watch import Deadman, EmergencyStop
+from dvla_ros.nodes.holds import Hold, Holds
 from dvla_ros.nodes.joint_feed import JointFeed
-from dvla_ros.nodes.parameters import described, load_parameters
-from dvla_ros.nodes.poses import pose_message
+from dvla_ros.nodes.path_check import PathCheck, make_path_check
+from dvla_ros.nodes.policy_watch import PolicyWatch
 from dvla_ros.nodes.process import run_node
-from dvla_ros.nodes.rivals import refuse_rivals, rival_publishers
+from dvla_ros.nodes.rivals import publisher_names, refuse_rivals, rival_publishers
 from dvla_ros.nodes.transitions import failing_on_error
 
 CHUNK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-EE_TARGET_HZ = 10.0
+HEARTBEAT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+STATUS_HZ = 10.0
+BRAKE_S = 1.0
+"""Patience with an arm that brakes when the node stops commanding."""
+RIVAL = "rival"
 LOG_EVERY_S = 2.0
 
 
-@dataclass(frozen=True)
-class ChunkerParameters:
-    """Parameters of `chunker_node`.
-
-    Raises:
-        ConfigurationError: A rate or time is not positive, or there is no such backend.
-    """
-
-    robot_name: str = described("wx250s", "namespace of the robot's topics")
-    control_hz: float = described(50.0, "commands per second")
-    backend: str = described("jtc", "where commands go: jtc, forward, interbotix or none")
-    dry_run: bool = described(True, "compute everything, publish only ~/command_preview")
-    chunk_topic: str = described("/policy_node/action_chunk", "where chunks come from")
-    joint_state_timeout_s: float = described(0.2, "older joint states count as missing: the arm is held")
-    realtime_priority: int = described(10, "SCHED_FIFO priority of the control thread, 0: do not ask for it")
-    discovery_s: float = described(1.0, "seconds to look for other nodes that command the arm before activation")
-    autostart: bool = described(True, "configure and activate at start")
-
-    def __post_init__(self) -> None:
-        for name in ("control_hz", "joint_state_timeout_s"):
-            if not getattr(self, name) > 0.0:
-                raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)}.")
-        if self.discovery_s < 0.0:
-            raise ConfigurationError(f"discovery_s must be 0 or more, got {self.discovery_s}.")
-        check_backend(self.backend)
-
-
 class ChunkerNode(LifecycleNode):
-    """ROS shell of a ChunkController: chunks and joint states in, commands out, from a thread of its own."""
+    """ROS shell of a ChunkController: chunks and joint states in, commands out, from a thread of its own.
+
+    Three threads: the executor's hears everything and never waits; the intake's decides on chunks; the control thread
+    (`CommandLoop`) sends the commands. Each has real-time priority right behind the next.
+    """
 
     def __init__(self) -> None:
         super().__init__("chunker_node", automatically_declare_parameters_from_overrides=True)
-        self.parameters = load_parameters(self, ChunkerParameters)
+        self.parameters, self._controller_config = load_chunker_parameters(self)
         self._thread: PacedThread | None = None
-        self._held = self._hold_sent = False
-        self._epoch = 0
+        self._path: CommandPath | None = None
+        self._estop = EmergencyStop()
+        self._shown = Condition("")
         self._diagnostics = DiagnosticsPublisher(self, self.parameters.robot_name)
 
     @failing_on_error
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the controller and the backend, and subscribe."""
         parameters = self.parameters
-        robot = parameters.robot_name
-        self._backend = make_backend(parameters.backend, self, robot, parameters.control_hz, parameters.dry_run)
-        self._controller = ChunkController(ControllerConfig(), WidowXKinematics())
-        self._feed, self._latency = (JointFeed(parameters.joint_state_timeout_s), ChunkLatency())
-        self._ee_target = self.create_publisher(PoseStamped, "~/ee_target", 1)
-        self._joints = AdaptiveSubscription(self, JointState, f"/{robot}/joint_states", self._on_joints, depth=1)
-        self._chunks = self.create_subscription(ActionChunkMessage, parameters.chunk_topic, self._on_chunk, CHUNK_QOS)
-        self._hold_service = self.create_service(SetBool, "~/hold", self._on_hold)
-        self._timer = self.create_timer(1.0, self._watch)
+        self._path_check = make_path_check(self, parameters)
+        self._path = self._make_path(self._path_check)
+        self._policy = PolicyWatch(self, parameters.chunk_topic, parameters.policy_timeout_s)
+        self._status = StatusPublisher(self)
+        self._changed = self.create_guard_condition(self._publish_status)
+        self._subscribe(self._path)
+        self._report = ChunkerReport(self._path, self._joints.topic, parameters.dry_run)
+        self._services = FaultServices(self, self._path, self._estop, parameters.estop_topic)
+        # Not the node's clock: simulated time may stand still.
+        steady = partial(self.create_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._watches = (steady(1.0, self._watch), steady(1.0 / STATUS_HZ, self._publish_status))
         return TransitionCallbackReturn.SUCCESS
 
     @failing_on_error
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start commanding, unless somebody else does."""
-        refuse_rivals(self, self._backend.topics, self.parameters.discovery_s)
-        self._held = self._hold_sent = False
-        self._controller.reset(self._epoch)
-        self._ticks_per_target = max(1, round(self.parameters.control_hz / EE_TARGET_HZ))
+        parameters, path = self.parameters, self._configured
+        refuse_rivals(self, path.backend.topics, parameters.discovery_s, self._friends())
+        path.controller.reset(path.controller.epoch)
+        clock = ControlClock(parameters.clock_jump_s, parameters.clock_stop_s)
+        self._loop = CommandLoop(path, clock, self._now, parameters.preview_s, self._changed.trigger)
+        behind = max(0, parameters.realtime_priority - 2)
+        self._intake = ChunkIntake(path.controller, path.latency, self._now, self._on_decision, behind)
         self._thread = PacedThread(
-            self._tick,
-            self.parameters.control_hz,
-            self.parameters.realtime_priority,
+            self._loop.tick,
+            parameters.control_hz,
+            parameters.realtime_priority,
             name="control",
             on_failure=self._on_failure,
+            lock_memory=parameters.lock_memory,
         )
+        self._intake.start()
         self._thread.start()
-        where = "~/command_preview only (dry run)" if self.parameters.dry_run else self.parameters.backend
-        self.get_logger().info(f"commanding at {self.parameters.control_hz:g} Hz through {where}")
+        where = "shadow topics only (dry run)" if parameters.dry_run else parameters.backend
+        self.get_logger().info(f"commanding at {parameters.control_hz:g} Hz through {where}")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Hold the arm and stop commanding."""
+        """Brake and stop commanding."""
         self._stop_commanding()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drop what `on_configure` made."""
+        self._path_check.close()
+        self._configured.backend.close()
+        self._services.destroy()
         self._joints.destroy()
-        self.destroy_subscription(self._chunks)
-        self.destroy_service(self._hold_service)
-        self.destroy_timer(self._timer)
+        for subscription in self._heard:
+            self.destroy_subscription(subscription)
+        for timer in self._watches:
+            self.destroy_timer(timer)
+        self.destroy_guard_condition(self._changed)
+        self._path = None
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Hold the arm and stop commanding."""
+        """Brake and stop commanding."""
         self._stop_commanding()
         return super().on_shutdown(state)
 
     def stop(self) -> None:
-        """Hold the arm, stop the thread, say how it went."""
-        if self._thread is not None:
-            self._stop_commanding()
+        """Brake, stop the threads, say how it went."""
+        self._stop_commanding()
+        if self._path is not None:
+            self._path_check.close()
+            self._path.backend.close()
+
+    @property
+    def _configured(self) -> CommandPath:
+        assert self._path is not None
+        return self._path
+
+    def _make_path(self, check: PathCheck) -> CommandPath:
+        parameters = self.parameters
+        return CommandPath(
+            controller=ChunkController(self._controller_config, WidowXKinematics(), check.check_path),
+            backend=make_backend(
+                parameters.backend, self, parameters.robot_name, parameters.control_hz, parameters.dry_run
+            ),
+            feed=JointFeed(parameters.joint_state_timeout_s),
+            deadman=Deadman(parameters.deadman_topic, parameters.deadman_timeout_s),
+            holds=Holds(),
+            latency=ChunkLatency(),
+            target=EndEffectorTarget(self, parameters.robot_name, parameters.control_hz),
+        )
+
+    def _subscribe(self, path: CommandPath) -> None:
+        parameters = self.parameters
+        topic = f"/{parameters.robot_name}/joint_states"
+        self._joints = AdaptiveSubscription(self, JointState, topic, self._on_joints, depth=1)
+        self._heard = [
+            self.create_subscription(ActionChunkMessage, parameters.chunk_topic, self._on_chunk, CHUNK_QOS),
+            self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10),
+        ]
+        if parameters.deadman_topic:
+            beat = partial(self._on_heartbeat, path)
+            self._heard.append(self.create_subscription(Header, parameters.deadman_topic, beat, HEARTBEAT_QOS))
 
     def _stop_commanding(self) -> None:
         thread = self._thread
         if thread is None:
             return
+        braked = thread.failure is None and self._loop.brake(BRAKE_S)
         thread.stop()
+        self._intake.stop()
         self._thread = None
-        self._controller.hold()
-        if not self._held:
-            self._command(self._now())
-        self.get_logger().info(f"arm held; {self._summary(thread)}")
-
-    def _summary(self, thread: PacedThread) -> str:
-        counts, period = self._controller.statistics, thread.statistics.summary()
-        rejected = ", ".join(f"{count} {reason}" for reason, count in counts.rejected.items()) or "none"
-        errors = f"period error p99 {period.p99_period_error_ms:.2f} ms, {period.overruns} overruns"
-        return (
-            f"{counts.ticks} commands at {period.rate_hz:.2f} Hz ({errors}), "
-            f"{counts.accepted} chunks, rejected: {rejected}, "
-            f"{counts.starved_ticks} starved and {counts.held_ticks} held ticks"
-        )
+        self._configured.holds.clear(STOPPING)
+        self._publish_status()
+        how = "arm held" if braked else "arm not braked: it keeps its last command"
+        self.get_logger().info(f"{how}; {self._report.summary(thread)}")
 
     def _now(self) -> float:
         return float(self.get_clock().now().nanoseconds * 1e-9)
 
-    def _tick(self) -> None:
-        """Control thread: one command."""
-        if self._held and self._hold_sent:
-            return
-        hold = self._held
-        self._command(self._now())
-        self._hold_sent = hold
-
-    def _command(self, now: float) -> None:
-        measured = self._feed.fresh(now)
-        if measured is None:
-            command = self._controller.update(now, None, 0.0)
-        else:
-            command = self._controller.update(now, measured.arm, measured.finger)
-        if command is None:
-            return
-        self._backend.send(command, now)
-        self._latency.commanded(now)
-        if self._controller.statistics.ticks % self._ticks_per_target == 0:
-            self._publish_target(command, now)
-
-    def _publish_target(self, command: Command, now: float) -> None:
-        message = PoseStamped(pose=pose_message(forward(np.asarray(command.arm))))
-        message.header.stamp, message.header.frame_id = (to_time(now), f"{self.parameters.robot_name}/base_link")
-        self._ee_target.publish(message)
-
     def _on_joints(self, message: JointState) -> None:
         try:
-            jumped = self._feed.receive(message, self._now())
+            jumped = self._configured.feed.receive(message, time.monotonic())
         except ObservationError as error:
             self.get_logger().error(str(error), throttle_duration_sec=LOG_EVERY_S)
             return
         if jumped and self._thread is not None:
-            self._controller.reset(self._epoch)
+            controller = self._configured.controller
+            controller.reset(controller.epoch)
             self.get_logger().warning("The arm was put elsewhere from outside: commands start anew from there.")
 
     def _on_chunk(self, message: ActionChunkMessage) -> None:
-        if self._thread is None:
-            return
-        now = self._now()
-        if self._held:
-            self._controller.statistics.rejected["held"] += 1
-            return
-        try:
-            chunk = chunk_from_message(message)
-        except ActionError as error:
-            self._controller.statistics.rejected["malformed"] += 1
-            self.get_logger().error(f"Chunk {message.sequence} rejected: {error}")
-            return
-        verdict = self._controller.accept(chunk, now)
-        if verdict.accepted:
-            self._epoch = chunk.epoch
-            self._latency.accepted(chunk, float(message.latency), now)
-        else:
-            self.get_logger().error(f"Chunk {chunk.sequence} rejected ({verdict.reason}): {verdict.detail}")
+        self._policy.on_chunk(time.monotonic())
+        if self._thread is not None:
+            self._intake.put(message)
 
-    def _on_hold(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._hold(request.data)
-        response.success = True
-        response.message = "holding; chunks are refused" if request.data else "following chunks"
-        return response
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self._policy.on_diagnostics(message, time.monotonic())
 
-    def _hold(self, held: bool) -> None:
-        """Hold: one last command at rest, then silence, for the controllers keep the position."""
-        self._hold_sent = False
-        self._held = held
-        if held:
-            self._controller.hold()
-        else:
-            self._controller.reset(self._epoch)
+    def _on_heartbeat(self, path: CommandPath, message: Header) -> None:
+        path.deadman.heartbeat(time.monotonic())
+
+    def _on_decision(self, decision: Decision) -> None:
+        """Intake thread: say what became of a chunk."""
+        self._status.decided(decision)
+        self._publish_status()
+        verdict = decision.verdict
+        if not verdict.accepted:
+            self.get_logger().error(f"Chunk {decision.sequence} rejected ({verdict.reason}): {verdict.detail}")
+
+    def _condition(self) -> Condition:
+        return condition(self._configured.controller, self._thread, self._policy)
+
+    def _publish_status(self) -> None:
+        now = self._condition()
+        self._status.publish(now, self._configured.controller.statistics.dropped)
+        if (now.state, now.reason) != (self._shown.state, self._shown.reason):
+            self._shown = now
+            self._log(now)
+
+    def _log(self, now: Condition) -> None:
+        log = self.get_logger()
+        text = f"{now.state} ({now.reason}): {now.detail}" if now.reason else now.state
+        (log.error if now.state == "fault" else log.warning if now.reason else log.info)(text)
+
+    def _friends(self) -> tuple[str, ...]:
+        """Nodes that may stop the arm on the command topics: those that send the heartbeats."""
+        topic = self.parameters.deadman_topic
+        return tuple(publisher_names(self, topic)) if topic else ()
 
     def _watch(self) -> None:
-        """Once per second: rivals, quality of service, diagnostics."""
+        """Once per second: rivals, policy, quality of service, diagnostics."""
         self._joints.adapt()
+        self._policy.look(time.monotonic())
         if self._thread is None:
             self._diagnostics.publish("ok", "inactive", {})
             return
-        rivals = rival_publishers(self, self._backend.topics)
-        if rivals and not self._held:
-            self._hold(True)
-            self.get_logger().error(
-                f"Holding: the arm is also commanded by {', '.join(rivals)}. Stop that node, then call "
-                f"{self.get_name()}/hold with data: false."
-            )
-        self._publish_diagnostics(self._thread)
-
-    def _publish_diagnostics(self, thread: PacedThread) -> None:
-        counts, period = self._controller.statistics, thread.statistics.summary()
-        level, message = self._health(thread)
-        self._diagnostics.publish(
-            level,
-            message,
-            {
-                "rate_hz": period.rate_hz,
-                "p50_period_error_ms": period.p50_period_error_ms,
-                "p99_period_error_ms": period.p99_period_error_ms,
-                "worst_period_error_ms": period.worst_period_error_ms,
-                "overruns": period.overruns,
-                "realtime_priority": int(thread.realtime),
-                "commands": counts.ticks,
-                "chunks_accepted": counts.accepted,
-                "starved_ticks": counts.starved_ticks,
-                "held_ticks": counts.held_ticks,
-                **{f"rejected_{reason}": count for reason, count in counts.rejected.items()},
-                **self._latency.numbers(),
-            },
-        )
-
-    def _health(self, thread: PacedThread) -> tuple[str, str]:
-        if thread.failure is not None:
-            return "error", f"control thread ended: {thread.failure}"
-        if self._feed.fresh(self._now()) is None:
-            topic = self._joints.topic
-            return ("error", f"no usable joint states on {topic}; is the driver running and robot_name right?")
-        if self._held:
-            return "warn", "held"
-        return "ok", "commanding (dry run)" if self.parameters.dry_run else "commanding"
+        path = self._configured
+        rivals = rival_publishers(self, path.backend.topics, self._friends())
+        sentence = f"The arm is also commanded by {', '.join(rivals)}. Stop that node."
+        path.holds.put(Hold(RIVAL, sentence, quiet=True), bool(rivals))
+        now = self._condition()
+        level, message = self._report.health(now)
+        self._diagnostics.publish(level, message, self._report.numbers(self._thread, now))
 
     def _on_failure(self, error: Exception) -> None:
+        """Control thread, on its way out: the executor says so from now on."""
         self.get_logger().fatal(f"The control thread ended, the arm keeps its last command: {error}")
+        self._changed.trigger()
 
 
 def main() -> int:

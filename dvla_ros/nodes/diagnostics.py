@@ -29,8 +29,8 @@ class LatencyRecord:
         return 1e3 * float(np.percentile(list(self._values), percent)) if self._values else float("nan")
 
     def numbers(self, name: str) -> dict[str, float]:
-        """`<name>_ms_p50` and `<name>_ms_p95`."""
-        return {f"{name}_ms_p50": self.percentile_ms(50), f"{name}_ms_p95": self.percentile_ms(95)}
+        """`<name>_ms_p50`, `<name>_ms_p95` and `<name>_ms_p99`."""
+        return {f"{name}_ms_p{percent}": self.percentile_ms(percent) for percent in (50, 95, 99)}
 
 
 class DiagnosticsPublisher:

@@ -1,13 +1,13 @@
-"""Camera messages to RGB arrays, through cv_bridge."""
+"""Camera messages to RGB arrays and back."""
 
 from typing import TypeAlias
 
 import cv2
 import numpy as np
-from cv_bridge import CvBridge, CvBridgeError
+from cv_bridge import CvBridge
 from sensor_msgs.msg import CompressedImage, Image
 
-from dvla_ros.errors import ObservationError
+from dvla_ros.control.camera_image import decode_camera
 
 CameraMessage: TypeAlias = Image | CompressedImage
 
@@ -18,22 +18,13 @@ def decode_image(message: CameraMessage, camera: str) -> np.ndarray:
     """RGB image uint8 `[H, W, 3]` of a raw or compressed camera message.
 
     Args:
-        message: A raw image in any encoding that cv_bridge converts to rgb8, or a JPEG/PNG image.
+        message: A raw image in a colour, grey or Bayer encoding of ROS, or a JPEG/PNG image.
         camera: Name of the camera, for the error message.
 
     Raises:
         ObservationError: The encoding cannot be converted, or the data do not match it.
     """
-    if isinstance(message, CompressedImage):
-        return _decode_compressed(message, camera)
-    try:
-        return np.asarray(_BRIDGE.imgmsg_to_cv2(message, desired_encoding="rgb8"))
-    except (CvBridgeError, cv2.error, TypeError, ValueError, KeyError) as error:
-        raise ObservationError(
-            f"Camera '{camera}' sends encoding '{message.encoding}' ({message.width}x{message.height}, "
-            f"{len(message.data)} bytes), which cannot be converted to rgb8 ({_first_line(error)}). "
-            "Set the camera driver to rgb8, bgr8, rgba8, mono8, yuv422 or a Bayer encoding."
-        ) from error
+    return decode_camera(message, camera)
 
 
 def encode_image(image: np.ndarray) -> Image:
@@ -47,19 +38,3 @@ def compress_image(image: np.ndarray, quality: int = 90) -> CompressedImage:
     message = CompressedImage(format="rgb8; jpeg compressed bgr8")
     message.data.frombytes(data.tobytes())
     return message
-
-
-def _decode_compressed(message: CompressedImage, camera: str) -> np.ndarray:
-    image = None
-    if len(message.data) > 0:
-        image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ObservationError(
-            f"Camera '{camera}' sends a compressed image of format '{message.format}' ({len(message.data)} bytes) that "
-            "is no JPEG or PNG. Let the driver publish 'jpeg' or 'png', or set the parameter compressed to false."
-        )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

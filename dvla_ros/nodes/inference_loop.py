@@ -1,4 +1,4 @@
-"""The inference thread: observes, infers, publishes, and waits until the chunk is over. Knows no ROS."""
+"""The inference thread: observes, infers and publishes when the replanner says so. Knows no ROS."""
 
 import threading
 from collections import deque
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dvla_ros.control.assembler import ObservationAssembler
-from dvla_ros.control.chunk import ActionChunk
 from dvla_ros.control.observation import Observation
+from dvla_ros.control.replanning import ChunkLayout, Replanner, ReplanningConfig
 from dvla_ros.errors import DvlaError, ObservationError
 from dvla_ros.nodes.run import Inference, Run, RunLimits
-from dvla_ros.policies.base import Policy, Prediction
+from dvla_ros.policies.answering import answer_of, predict_for
+from dvla_ros.policies.base import Policy
 
 _IDLE_S = 0.5
 _RETRY_S = 0.05
@@ -34,22 +35,21 @@ class LoopSettings:
     """Timing of the loop.
 
     Attributes:
-        lead_s: A chunk starts this long after its publication, which covers its way to the chunker.
-        settle_s: The next observation is at least this much later than the last executed row ends.
+        replanning: How chunks follow each other.
         min_period_s: At least so long between two inferences; 0: as the chunks ask for.
+        expected_latency_s: First guess of how long an inference takes, until there are measurements.
     """
 
-    lead_s: float
-    settle_s: float
-    min_period_s: float
+    replanning: ReplanningConfig
+    min_period_s: float = 0.0
+    expected_latency_s: float = 0.0
 
 
 class InferenceLoop:
     """Follows one instruction at a time and answers direct requests in between.
 
-    All calls to the policy happen in the loop's own thread. An observation counts once its anchor is not older than
-    the end of the rows that the last chunk asked to execute and the arm has settled: the policy sees where they have
-    led.
+    All calls to the policy happen in the loop's own thread. The replanner says from when on an observation counts and
+    which rows of the next chunk are fixed; `decided` tells it what became of the chunks.
 
     Args:
         policy: Called by the loop's thread only.
@@ -76,8 +76,13 @@ class InferenceLoop:
         self._run: Run | None = None
         self._begun: Run | None = None
         self._requests: deque[Callable[[Policy], None]] = deque()
-        self._epoch, self._sequence = first_epoch, 0
-        self._not_before = self._not_inferring_before = 0.0
+        self._epoch = first_epoch
+        self._not_inferring_before = 0.0
+        spec = policy.spec
+        layout = ChunkLayout(spec.dt, spec.horizon, spec.execute_steps, spec.mode, spec.action_names)
+        self._replanner = Replanner(settings.replanning, layout)
+        self._replanner.delay.clear(settings.expected_latency_s)
+        self._reports: deque[Callable[[Replanner, float], None]] = deque()
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="inference", daemon=True)
 
@@ -112,7 +117,6 @@ class InferenceLoop:
             self._end_run("replaced", f"replaced by '{instruction.strip()}'", now)
             self._run = Run(instruction.strip(), self._epoch, limits, now, on_chunk)
             self._epoch += 1
-            self._not_before = now
             self._wake.notify()
             return self._run
 
@@ -128,9 +132,26 @@ class InferenceLoop:
             self._requests.append(work)
             self._wake.notify()
 
+    def refused(self, epoch: int, sequence: int) -> None:
+        """The controller did not take a chunk over."""
+        self._report(lambda replanner, now: replanner.refused(epoch, sequence, now))
+
+    def dropped(self) -> None:
+        """The controller dropped the rows that were still to come: the arm was held."""
+        self._report(lambda replanner, now: replanner.dropped(now))
+
+    def delay_ms(self) -> float:
+        """How long an inference is expected to take, in milliseconds."""
+        return 1e3 * self._replanner.delay.seconds
+
     def notify(self) -> None:
         """New data have arrived."""
         with self._wake:
+            self._wake.notify()
+
+    def _report(self, report: Callable[[Replanner, float], None]) -> None:
+        with self._wake:
+            self._reports.append(report)
             self._wake.notify()
 
     def _end_run(self, reason: str, message: str, now: float) -> None:
@@ -154,24 +175,32 @@ class InferenceLoop:
 
     def _advance(self, run: Run) -> None:
         now = self._clock()
+        if run is not self._begun:
+            self._begin(run)
+        while self._reports:
+            self._reports.popleft()(self._replanner, now)
         over = run.over(now)
-        early = max(self._not_before, self._not_inferring_before) - now
+        look = self._replanner.look_at(now)
+        early = max(look, self._not_inferring_before) - now
         if over is not None:
             self.end_run(*over, run=run)
         elif early > 0.0:
             self._pause(early)
         else:
-            self._observe_and_infer(run, now)
+            self._observe_and_infer(run, look, now)
 
-    def _observe_and_infer(self, run: Run, now: float) -> None:
+    def _begin(self, run: Run) -> None:
+        self._begun = run
+        self._reports.clear()
+        self._replanner.start(run.epoch, run.started)
+        self.policy.reset()
+
+    def _observe_and_infer(self, run: Run, look: float, now: float) -> None:
         try:
-            if run is not self._begun:
-                self.policy.reset()
-                self._begun = run
-            observation = self._assembler.assemble(now, self._not_before)
+            observation = self._assembler.assemble(now, look)
             if observation is not None:
                 run.silent_since = None
-                self._infer(run, observation, now)
+                self._infer(run, observation, look, now)
         except ObservationError as error:
             self._no_observation(run, str(error), now)
         except Exception as error:
@@ -180,39 +209,24 @@ class InferenceLoop:
             if observation is None:
                 self._pause(_RETRY_S)
 
-    def _infer(self, run: Run, observation: Observation, began: float) -> None:
+    def _infer(self, run: Run, observation: Observation, look: float, began: float) -> None:
         self._not_inferring_before = began + self._settings.min_period_s
-        waited = max(0.0, began - max(self._not_before, run.started))
-        prediction = self.policy.predict(observation)
+        ask = self._replanner.ask(began, observation.stamp)
+        prediction = predict_for(self.policy, observation, ask)
         if not prediction.usable:
+            self._replanner.unanswered(self._clock())
             self._output.report(f"No chunk, the arm is held: {prediction.malformed}")
             return
         with self._wake:
             if run is not self._run:
                 return
-            inference = self._inference(run, observation, prediction, waited)
+            now = self._clock()
+            chunk = self._replanner.chunk(ask, answer_of(prediction), observation.stamp, now)
+            inference = Inference(chunk, prediction, max(0.0, began - look), now - observation.stamp)
             run.chunks += 1
             self._output.publish(inference)
         if run.on_chunk is not None:
             run.on_chunk(run, inference)
-
-    def _inference(self, run: Run, observation: Observation, prediction: Prediction, waited: float) -> Inference:
-        spec, now = self.policy.spec, self._clock()
-        chunk = ActionChunk(
-            stamp=now + self._settings.lead_s,
-            dt=spec.dt,
-            actions=prediction.actions,
-            mode=spec.mode,
-            names=spec.action_names,
-            sequence=self._sequence,
-            epoch=run.epoch,
-            execute_steps=spec.execute_steps,
-            observation_stamp=observation.stamp,
-            confidence=prediction.confidence,
-        )
-        self._sequence += 1
-        self._not_before = chunk.stamp + spec.execute_steps * spec.dt + self._settings.settle_s
-        return Inference(chunk, prediction, waited, now - observation.stamp)
 
     def _no_observation(self, run: Run, problem: str, now: float) -> None:
         self._output.report(problem)

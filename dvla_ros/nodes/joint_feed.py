@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from sensor_msgs.msg import JointState
 
-from dvla_ros.control.widowx import ARM_JOINTS, VELOCITY_LIMIT
-from dvla_ros.nodes.conversions import joints_by_name, seconds
+from dvla_ros.control.joint_positions import MEASURED_JOINTS as MEASURED_JOINTS
+from dvla_ros.control.joint_positions import joint_positions
+from dvla_ros.control.widowx import VELOCITY_LIMIT
+from dvla_ros.errors import ObservationError
+from dvla_ros.nodes.conversions import seconds
 
-MEASURED_JOINTS = (*ARM_JOINTS, "left_finger")
 _JUMP_SLACK = 0.05
 _SPEED_SLACK = 2.0
 
@@ -24,7 +26,7 @@ class MeasuredJoints:
 
 
 class JointFeed:
-    """Keeps the newest joint state.
+    """Keeps the newest joint state. A repeated one, whose stamp is set and not newer, does not count as new.
 
     Args:
         timeout_s: A joint state older than this counts as missing.
@@ -32,6 +34,7 @@ class JointFeed:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout = timeout_s
+        self._refused = ""
         self.newest: MeasuredJoints | None = None
 
     def receive(self, message: JointState, now: float) -> bool:
@@ -43,15 +46,36 @@ class JointFeed:
         Raises:
             ObservationError: A joint is missing or not finite; the newest joint state stays.
         """
-        positions = joints_by_name(message, MEASURED_JOINTS)
-        before = self.newest
-        self.newest = MeasuredJoints(seconds(message.header.stamp), now, positions[:6], float(positions[6]))
+        try:
+            positions = joint_positions(message, MEASURED_JOINTS)
+        except ObservationError as error:
+            self._refused = str(error)
+            raise
+        before, stamp = self.newest, seconds(message.header.stamp)
+        if before is not None and stamp == before.stamp != 0.0:
+            self._refused = f"the same joint state, stamped {stamp:.3f} s, comes again and again."
+            return False
+        self._refused = ""
+        self.newest = MeasuredJoints(stamp, now, positions[:6], float(positions[6]))
         return before is not None and _jumped(before, self.newest)
 
     def fresh(self, now: float) -> MeasuredJoints | None:
-        """The newest joint state, or None when there is none or it is too old at the time `now` in seconds."""
+        """The newest joint state, or None when there is none or it is too old at the time `now` in seconds.
+
+        One from the future is none either: then the clock was set back after its arrival.
+        """
         newest = self.newest
-        return newest if newest is not None and now - newest.received <= self._timeout else None
+        return newest if newest is not None and abs(now - newest.received) <= self._timeout else None
+
+    def problem(self, now: float) -> str:
+        """Why there is no fresh joint state at the time `now`; empty when there is one."""
+        if self.fresh(now) is not None:
+            return ""
+        if self._refused:
+            return self._refused
+        if self.newest is None:
+            return "no joint_states arrived yet."
+        return f"joint_states stopped {now - self.newest.received:.2f} s ago."
 
 
 def _jumped(before: MeasuredJoints, after: MeasuredJoints) -> bool:

@@ -28,6 +28,18 @@ class Argument:
 
 _BOOLEAN = ("true", "false")
 SHIPPED_SYSTEMS = ("dd_vla", "ud_vla", "llada_vla", "dfm_vla", "diffusion_vla")
+REPLANNING = ("sync", "async", "inpaint", "temporal_ensemble")
+BACKENDS = (
+    "interbotix",
+    "jtc",
+    "joint_trajectory",
+    "forward",
+    "servo_pose",
+    "servo_twist",
+    "servo_joint",
+    "none",
+)
+GRIPPERS = ("backend", "gripper_action")
 
 WIDOWX_ARGUMENTS = (
     Argument("use_sim", "false", "start the simulated robot instead of expecting a real one", _BOOLEAN),
@@ -38,13 +50,24 @@ WIDOWX_ARGUMENTS = (
     Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),
     Argument("control_hz", "50.0", "commands per second"),
     Argument("policy_hz", "0.0", "at most so many chunks per second; 0: as often as the chunks ask for"),
-    Argument("backend", "jtc", "where commands go", ("jtc", "forward", "interbotix", "none")),
+    Argument(
+        "replanning", "inpaint", "when the next chunk is inferred, and what of the present one it keeps", REPLANNING
+    ),
+    Argument("backend", "jtc", "where commands go", BACKENDS),
+    Argument("gripper", "backend", "where the gripper's commands go: with the arm's, or to a gripper action", GRIPPERS),
     Argument(
         "dry_run",
         AUTO,
         "compute everything, move nothing; auto: false in simulation, true on a real robot",
         (AUTO, *_BOOLEAN),
     ),
+    Argument(
+        "deadman",
+        AUTO,
+        "start deadman_node and move only while its heartbeats come; auto: false in simulation, true on a real robot",
+        (AUTO, *_BOOLEAN),
+    ),
+    Argument("planning_scene", "false", "ask MoveIt's planning scene about each chunk before it moves", _BOOLEAN),
     Argument("record", "", "folder to record all topics into with ros2 bag; empty: do not record"),
     Argument("cameras", "front,wrist", "camera names, separated by commas; topics /<camera>_camera/image_raw"),
     Argument("compressed", "false", "take /<camera>_camera/image_raw/compressed instead", _BOOLEAN),

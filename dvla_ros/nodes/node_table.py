@@ -15,6 +15,7 @@ Value = bool | int | float | str | list[str]
 
 SHIPPED_CHECKPOINT = "checkpoints/widowx_{system}_small"
 SHIPPED_PARAMETERS = "config/widowx.yaml"
+HEARTBEAT_TOPIC = "/deadman/heartbeat"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
     cameras = [camera.strip() for camera in values["cameras"].split(",") if camera.strip()]
     if not cameras:
         raise ConfigurationError(f"cameras must name at least one camera, got '{values['cameras']}'.")
-    nodes = [_policy(values, cameras, file), _chunker(values, simulated, file)]
+    deadman = _automatic(values, "deadman", not simulated)
+    nodes = [_policy(values, cameras, file), _chunker(values, simulated, deadman, file)]
+    if deadman:
+        nodes.insert(0, _deadman(values, file))
     if simulated:
         nodes.insert(0, _simulation(values, cameras, file))
     return LaunchPlan(tuple(nodes), Path(values["record"]).expanduser() if values["record"] else None)
@@ -105,20 +109,31 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
             "policy_hz": number(values, "policy_hz"),
             "cameras": cameras,
             "compressed": values["compressed"] == "true",
+            "replanning": values["replanning"],
         },
         file,
     )
 
 
-def _chunker(values: Mapping[str, str], simulated: bool, file: Path) -> NodeEntry:
-    dry_run = not simulated if values["dry_run"] == AUTO else values["dry_run"] == "true"
+def _deadman(values: Mapping[str, str], file: Path) -> NodeEntry:
+    return _entry("deadman_node", {"robot_name": values["robot_name"], "backend": values["backend"]}, file)
+
+
+def _automatic(values: Mapping[str, str], name: str, automatic: bool) -> bool:
+    return automatic if values[name] == AUTO else values[name] == "true"
+
+
+def _chunker(values: Mapping[str, str], simulated: bool, deadman: bool, file: Path) -> NodeEntry:
     return _entry(
         "chunker_node",
         {
             "robot_name": values["robot_name"],
             "control_hz": number(values, "control_hz"),
             "backend": values["backend"],
-            "dry_run": dry_run,
+            "gripper": values["gripper"],
+            "dry_run": _automatic(values, "dry_run", not simulated),
+            "deadman_topic": HEARTBEAT_TOPIC if deadman else "",
+            "planning_scene": values["planning_scene"] == "true",
         },
         file,
     )

@@ -1,8 +1,11 @@
-"""A node's parameters are one frozen dataclass: its fields are the parameter names, types and defaults."""
+"""A node's parameters are frozen dataclasses: their fields are the parameter names, types and defaults."""
 
 import dataclasses
 import difflib
+import inspect
+import re
 import typing
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -23,6 +26,7 @@ _KINDS: Mapping[object, tuple[str, Parameter.Type]] = {
     float: ("a number", Parameter.Type.DOUBLE),
     str: ("a text", Parameter.Type.STRING),
     tuple[str, ...]: ("a list of texts", Parameter.Type.STRING_ARRAY),
+    tuple[float, ...]: ("a list of numbers", Parameter.Type.DOUBLE_ARRAY),
 }
 
 
@@ -39,16 +43,60 @@ def load_parameters(node: Node, kind: type[Settings]) -> Settings:
 
     Args:
         node: The node that owns the parameters.
-        kind: A frozen dataclass whose fields are made by `described`.
+        kind: A frozen dataclass whose fields are made by `described`, or described in its docstring.
 
     Raises:
         ConfigurationError: A parameter is unknown, has the wrong type, or the dataclass refuses its value.
     """
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return typing.cast(Settings, load_parameter_groups(node, (kind,))[0])
+
+
+def load_parameter_groups(node: Node, kinds: Sequence[type]) -> tuple[typing.Any, ...]:
+    """The same for several dataclasses whose parameters share one flat name space.
+
+    A field whose type is another of the dataclasses is no parameter: it is filled with that one.
+
+    Args:
+        node: The node that owns the parameters.
+        kinds: Frozen dataclasses; one that another contains stands before it.
+
+    Returns:
+        One object per dataclass, in the same order.
+    """
+    _refuse_unknown(node, [field.name for kind in kinds for field in parameter_fields(kind)])
+    made: dict[object, object] = {}
+    for kind in kinds:
+        types, names = typing.get_type_hints(kind), {field.name for field in parameter_fields(kind)}
+        values = {
+            field.name: _declare(node, kind, field, types[field.name])
+            if field.name in names
+            else made[types[field.name]]
+            for field in dataclasses.fields(kind)
+            if field.name in names or types[field.name] in made
+        }
+        made[kind] = kind(**values)
+    return tuple(made[kind] for kind in kinds)
+
+
+def parameter_fields(kind: type) -> "tuple[dataclasses.Field[object], ...]":
+    """The fields of a dataclass that are parameters: all but those that hold another dataclass."""
     types = typing.get_type_hints(kind)
-    _refuse_unknown(node, tuple(fields))
-    values = {name: _declare(node, field, types[name]) for name, field in fields.items()}
-    return kind(**values)
+    return tuple(field for field in dataclasses.fields(kind) if not dataclasses.is_dataclass(types[field.name]))
+
+
+def description_of(kind: type, field: "dataclasses.Field[object]") -> str:
+    """What `described` says of a field, else what the section `Attributes` of the dataclass's docstring says.
+
+    Raises:
+        ConfigurationError: Neither says anything.
+    """
+    if "description" in field.metadata:
+        return str(field.metadata["description"])
+    text = inspect.cleandoc(kind.__doc__ or "")
+    found = re.search(rf"^    {field.name}: (.*(?:\n {{8}}.*)*)", text.partition("Attributes:")[2], re.MULTILINE)
+    if found is None:
+        raise ConfigurationError(f"The field '{field.name}' of {kind.__name__} has no description.")
+    return " ".join(found[1].split())
 
 
 def unknown_name_message(what: str, name: str, known: Sequence[str]) -> str:
@@ -65,26 +113,38 @@ def _refuse_unknown(node: Node, known: Sequence[str]) -> None:
             raise ConfigurationError(unknown_name_message(f"parameter of {node.get_name()}", name, known))
 
 
-def _declare(node: Node, field: "dataclasses.Field[object]", annotation: object) -> object:
+def _declare(node: Node, kind: type, field: "dataclasses.Field[object]", annotation: object) -> object:
+    annotation, length = _without_length(annotation)
     words, parameter_type = _KINDS[annotation]
     value = field.default
     if node.has_parameter(field.name):
         value = _typed(node, field.name, node.get_parameter(field.name).value, annotation, words)
         node.undeclare_parameter(field.name)
-    descriptor = ParameterDescriptor(
-        description=str(field.metadata["description"]), type=parameter_type.value, read_only=True
-    )
+    if length is not None and len(typing.cast(Sequence[object], value)) != length:
+        raise ConfigurationError(
+            f"Parameter '{field.name}' of {node.get_name()} must have {length} entries, got {value!r}."
+        )
+    descriptor = ParameterDescriptor(description=description_of(kind, field), type=parameter_type.value, read_only=True)
     ros_value = list(value) if isinstance(value, tuple) else value
     node.declare_parameter(field.name, ros_value, descriptor, ignore_override=True)
     return value
 
 
+def _without_length(annotation: object) -> tuple[object, int | None]:
+    """`tuple[float, float]` as `tuple[float, ...]` and 2; any other annotation as it is, and None."""
+    entries = typing.get_args(annotation)
+    if typing.get_origin(annotation) is tuple and Ellipsis not in entries:
+        return tuple[entries[0], ...], len(entries)  # type: ignore[valid-type]
+    return annotation, None
+
+
 def _typed(node: Node, name: str, value: object, annotation: object, words: str) -> object:
     if annotation is float and type(value) is int:
         return float(value)
-    if annotation == tuple[str, ...]:
-        if isinstance(value, (list, tuple)) and value and all(isinstance(entry, str) for entry in value):
-            return tuple(value)
+    if annotation in (tuple[str, ...], tuple[float, ...]):
+        entry_kinds = (str,) if annotation == tuple[str, ...] else (float, int)
+        if isinstance(value, (list, tuple, array)) and value and all(type(entry) in entry_kinds for entry in value):
+            return tuple(value) if entry_kinds == (str,) else tuple(float(entry) for entry in value)
     elif type(value) is annotation:
         return value
     raise ConfigurationError(f"Parameter '{name}' of {node.get_name()} must be {words}, got {value!r}.")

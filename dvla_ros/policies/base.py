@@ -8,6 +8,7 @@ import numpy as np
 
 from dvla_ros.control.chunk import ControlMode
 from dvla_ros.control.observation import Observation
+from dvla_ros.errors import ActionError
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,56 @@ class PolicySpec:
     dt: float
     imagines: bool = False
     reasons: bool = False
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the rows of a chunk may well become, such as the rows of the previous chunk that are still to come.
+
+    Attributes:
+        actions: float32 `[H, D]` in physical units; a row of NaN where nothing is guessed.
+        confidence: float32 `[H, D]` in 0..1, how sure the guess is; not looked at where nothing is guessed.
+
+    Raises:
+        ActionError: The shapes differ, a row is guessed in part, a number is infinite or a confidence is not in 0..1.
+    """
+
+    actions: np.ndarray
+    confidence: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.actions.ndim != 2 or self.actions.shape != self.confidence.shape:
+            raise ActionError(
+                f"A guess needs actions and confidence of one shape [H, D], got {list(self.actions.shape)} and "
+                f"{list(self.confidence.shape)}."
+            )
+        known = self.guessed
+        partial = np.flatnonzero(~known & ~np.isnan(self.actions).all(axis=1)).tolist()
+        if partial:
+            raise ActionError(f"The rows {partial} of a guess hold NaN or infinity beside numbers; guess whole rows.")
+        sure = self.confidence[known]
+        if not ((sure >= 0) & (sure <= 1)).all():
+            raise ActionError("The confidences of a guess must be in 0..1; some are not, or are NaN.")
+
+    @classmethod
+    def of_leading(cls, actions: np.ndarray, confidence: np.ndarray, horizon: int) -> "Guess":
+        """A guess of the first n rows and of no later one.
+
+        Args:
+            actions: `[n, D]` in physical units; of more than `horizon` rows the later ones are left out.
+            confidence: `[n, D]` in 0..1.
+            horizon: H.
+        """
+        rows = np.full((horizon, actions.shape[1]), np.nan, dtype=np.float32)
+        sure = np.zeros_like(rows)
+        rows[: len(actions)], sure[: len(confidence)] = actions[:horizon], confidence[:horizon]
+        return cls(rows, sure)
+
+    @property
+    def guessed(self) -> np.ndarray:
+        """Rows that are guessed, bool `[H]`."""
+        known: np.ndarray = np.isfinite(self.actions).all(axis=1)
+        return known
 
 
 @dataclass(frozen=True)
@@ -102,6 +153,9 @@ class Prediction:
         imagined_images: uint8 `[h, w, 3]` RGB of each camera after the chunk, from a policy that imagines them.
         reasoning: What the policy said to itself, "" when it does not reason.
         keypoints: float32 `[K, 2]` (u, v) in 0..1 of each camera: where the policy sees what the sentence names.
+        frozen_steps: Leading rows that were fixed by the caller.
+        decided_steps: Leading rows that decoding decided whole; all H if left out. In later rows something was filled
+            with the arg-max because decoding was stopped, by `needed_steps` or the deadline.
     """
 
     actions: np.ndarray
@@ -116,6 +170,12 @@ class Prediction:
     imagined_images: Mapping[str, np.ndarray] = field(default_factory=dict)
     reasoning: str = ""
     keypoints: Mapping[str, np.ndarray] = field(default_factory=dict)
+    frozen_steps: int = 0
+    decided_steps: int = -1
+
+    def __post_init__(self) -> None:
+        if self.decided_steps < 0:
+            object.__setattr__(self, "decided_steps", len(self.actions))
 
     @property
     def usable(self) -> bool:
@@ -135,17 +195,26 @@ class Policy(Protocol):
         frozen_actions: np.ndarray | None = None,
         seed: int | None = None,
         deadline_s: float | None = None,
+        warm_start: Guess | None = None,
+        needed_steps: int | None = None,
     ) -> Prediction:
         """Infer a chunk.
 
         Args:
             observation: Must hold every camera of `spec.cameras` and a state of `spec.state_dim` numbers.
-            frozen_actions: float32 `[d, D]`, leading rows that will be executed whatever is inferred.
+            frozen_actions: float32 `[d, D]`, leading rows that will be executed whatever is inferred. The answer holds
+                them as they are, so that the join to what is being executed does not move.
             seed: Makes the answer reproducible; None draws a fresh one.
             deadline_s: Stop denoising after this many seconds, with a complete chunk all the same.
+            warm_start: A guess of rows that are not frozen; the answer may differ from it.
+            needed_steps: Leading rows, frozen ones counted, that will be executed before the next chunk: denoising may
+                stop once they are decided. The others are then filled, see `Prediction.decided_steps`. None for all.
 
         Raises:
             ObservationError: A camera is missing, or the state or instruction is not usable.
+            ActionError: Frozen rows or the guess have another shape or number of rows, or are not finite, or
+                `needed_steps` is not in 0..H.
+            DeviceMemoryError: The device has not enough memory; the policy stays usable.
         """
         ...
 

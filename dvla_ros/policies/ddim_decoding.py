@@ -16,6 +16,7 @@ class DdimDecoding:
         num_steps: Denoising steps of the chunk; evenly spaced noise levels, the last is level 0.
         clip_sample: Whether each step's estimate of the chunk is clipped to -1..1, the range of normalised actions.
         resamplings: How often each step is run where rows are frozen, see `DdimConfig`.
+        warm_start_time: Share of the steps that a guess of the chunk makes unnecessary, see `DdimConfig`.
         reason: Whether to reason before acting, where the network can. Without it the condition is one that the
             network was not trained on: faster, but for comparison only.
         max_reasoning_tokens: Most tokens of the reasoning; 0 for as many as the network was made for.
@@ -24,6 +25,7 @@ class DdimDecoding:
     num_steps: int = 10
     clip_sample: bool = True
     resamplings: int = 1
+    warm_start_time: float = 0.5
     reason: bool = True
     max_reasoning_tokens: int = 0
 
@@ -33,6 +35,8 @@ class DdimDecoding:
                 "num_steps and resamplings must be 1 or more and max_reasoning_tokens 0 or more, got "
                 f"{self.num_steps}, {self.resamplings} and {self.max_reasoning_tokens}."
             )
+        if not 0 <= self.warm_start_time < 1:
+            raise ConfigurationError(f"warm_start_time must be at least 0 and below 1, got {self.warm_start_time}.")
 
 
 def ddim_decoding(settings: Mapping[str, object]) -> DdimDecoding:

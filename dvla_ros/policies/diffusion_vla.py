@@ -17,12 +17,14 @@ from dvla_ros.models.ddim import DdimConfig, sample_chunk
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_divla import Answer, Prompt, SmallDivla, SmallDivlaConfig
-from dvla_ros.policies.base import Prediction, Timings
+from dvla_ros.policies.base import Guess, Prediction, Timings
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import ddim_decoding
+from dvla_ros.policies.device_memory import device_memory
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
+from dvla_ros.policies.request import ChunkRequest
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class DiffusionPolicy:
         self._model.trunk.pack()
         self._tokenizer = tokenizer
         settings = ddim_decoding({**config.decoding, **(decoding or {})})
-        self._ddim: DdimConfig = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
+        ddim = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
+        self._ddim: DdimConfig = replace(ddim, warm_start_time=settings.warm_start_time)
         self._reasons = settings.reason and tokenizer is not None
         self._max_tokens = _checked_length(settings.max_reasoning_tokens, sizes)
         self._actions = config.coding.normalizer(statistics)
@@ -133,30 +136,36 @@ class DiffusionPolicy:
         frozen_actions: np.ndarray | None = None,
         seed: int | None = None,
         deadline_s: float | None = None,
+        warm_start: Guess | None = None,
+        needed_steps: int | None = None,
     ) -> Prediction:
         """Infer a chunk; see `policies.base.Policy.predict`.
 
         The reasoning is greedy, so that `seed` only draws the chunk. At the deadline it breaks off where it is, and
         the chunk is what the denoising step then running makes of it; one step always runs. `nfe` counts the words
         that were run through the trunk and the denoising steps, `prefill_s` includes the reasoning.
+
+        All rows become clear together: `needed_steps` saves nothing, `decided_steps` is always H.
         """
+        request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
+        with device_memory(self.device):
+            return self._predict(observation, request)
+
+    def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()
         inputs = self._processor(observation)
-        frozen = self._frozen(frozen_actions)
         prepared = time.perf_counter()
+        until = request.deadline_s
         prompt = self._model.prefill(inputs.images, inputs.text, inputs.state)
-        answer = self._reason(prompt, lambda: deadline_s is not None and time.perf_counter() - started >= deadline_s)
+        answer = self._reason(prompt, lambda: until is not None and time.perf_counter() - started >= until)
         condition = self._condition(prompt, answer, inputs)
         reasoned = time.perf_counter()
-        remaining = None if deadline_s is None else max(0.0, deadline_s - (reasoned - started))
-        seed = int(self._seeds.integers(2**31)) if seed is None else seed
-        actions, steps, malformed = self._draw(condition, seed, frozen, remaining)
+        remaining = None if until is None else max(0.0, until - (reasoned - started))
+        actions, steps, malformed = self._draw(condition, request, remaining)
         drawn = time.perf_counter()
-        if frozen_actions is not None and not malformed:
-            actions[: len(frozen_actions)] = frozen_actions  # exactly, also where normalising had clipped them
         prediction = self._prediction(actions, malformed, prompt, answer, steps)
         timings = Timings(prepared - started, reasoned - prepared, drawn - reasoned, time.perf_counter() - drawn)
-        return replace(prediction, timings=timings)
+        return replace(prediction, timings=timings, frozen_steps=len(request.frozen))
 
     def _reason(self, prompt: Prompt, late: Callable[[], bool]) -> Answer | None:
         if self._tokenizer is None or not self._reasons:
@@ -169,18 +178,11 @@ class DiffusionPolicy:
             torch.cuda.synchronize(self.device)
         return condition
 
-    def _frozen(self, actions: np.ndarray | None) -> Tensor | None:
-        if actions is None or len(actions) == 0:
-            return None
-        if len(actions) > self.spec.horizon:
-            raise ActionError(f"At most {self.spec.horizon} actions can be frozen, got {len(actions)}.")
-        return torch.from_numpy(self._actions.normalize(actions)).float().unsqueeze(0).to(self.device)
-
-    def _draw(
-        self, condition: Tensor, seed: int, frozen: Tensor | None, remaining_s: float | None
-    ) -> tuple[np.ndarray, int, str]:
+    def _draw(self, condition: Tensor, request: ChunkRequest, remaining_s: float | None) -> tuple[np.ndarray, int, str]:
         """Actions float32 `[H, D]` in physical units, denoising steps, and why they are NaN where they are."""
         shape = (self.spec.horizon, len(self.spec.action_names))
+        seed = int(self._seeds.integers(2**31)) if request.seed is None else request.seed
+        frozen, guess = request.frozen, request.guessed_chunk()
         try:
             chunk = sample_chunk(
                 self._model.policy_head,
@@ -188,13 +190,19 @@ class DiffusionPolicy:
                 shape,
                 [seed],
                 config=self._ddim,
-                frozen=frozen,
+                frozen=self._normalized(frozen) if len(frozen) else None,
+                guess=None if guess is None else self._normalized(guess),
                 deadline_s=remaining_s,
             )
         except ActionError as error:
             return np.full(shape, np.nan, dtype=np.float32), 0, str(error)
-        actions = self._actions.unnormalize(chunk.actions[0].cpu().numpy())
-        return actions.astype(np.float32), chunk.nfe, ""
+        actions = self._actions.unnormalize(chunk.actions[0].cpu().numpy()).astype(np.float32)
+        actions[: len(frozen)] = frozen  # exactly, also where normalising had clipped them
+        return actions, chunk.nfe, ""
+
+    def _normalized(self, rows: np.ndarray) -> Tensor:
+        """Physical `[n, D]` as `[1, n, D]` on the device."""
+        return torch.from_numpy(self._actions.normalize(rows)).float().unsqueeze(0).to(self.device)
 
     def _prediction(
         self, actions: np.ndarray, malformed: str, prompt: Prompt, answer: Answer | None, steps: int

@@ -11,22 +11,31 @@ import torch
 from torch import Tensor
 
 from dvla_ros.actions.chunk_codec import ChunkCodec
+from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
 from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
-from dvla_ros.denoising.canvas import FREE
 from dvla_ros.denoising.flow import FlowDenoiser
 from dvla_ros.denoising.flow_paths import embedding_distance
-from dvla_ros.denoising.loop import Denoiser, DenoisingResult, denoise
+from dvla_ros.denoising.jacobi import JacobiDenoiser
+from dvla_ros.denoising.loop import Denoiser, DenoisingResult, LogitsFn, denoise
 from dvla_ros.denoising.registry import make_decoder, override
-from dvla_ros.errors import ActionError, CheckpointError
+from dvla_ros.denoising.state import Scores
+from dvla_ros.errors import CheckpointError
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.small_vla import Prefix, SmallVla, SmallVlaConfig
-from dvla_ros.policies.base import CanvasPart, DenoisingStep, Prediction, Timings
+from dvla_ros.policies.base import CanvasPart, DenoisingStep, Guess, Prediction, Timings
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import is_time_local, load_codec
+from dvla_ros.policies.device_memory import device_memory
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
+from dvla_ros.policies.request import ChunkRequest
+from dvla_ros.policies.row_guidance import RowGuidance, has_coefficients
+from dvla_ros.policies.row_tokens import RowTokens
 from dvla_ros.policies.token_system import ACTION, action_positions
+
+GUESS_SHARE = 0.1
+"""A guessed token is dropped where the likeliest one is more than ten times as probable by now."""
 
 
 class TokenPolicy:
@@ -64,6 +73,8 @@ class TokenPolicy:
         self._canvas = config.model.canvas
         self._denoiser = self._with_metric(make_decoder(override(config.decoding, decoding or {})))
         state = Normalizer.from_statistics(statistics.proprio, "min_max")
+        self._rows = RowTokens(codec, self._canvas)
+        self._guidance = self._row_guidance()
         self._processor = ObservationProcessor(config.model.perception, config.cameras, state, self.device)
         self._parts = tuple(CanvasPart(s.name, s.steps, s.dims) for s in self._canvas.segments)
         self._seeds = np.random.default_rng()
@@ -99,33 +110,64 @@ class TokenPolicy:
         frozen_actions: np.ndarray | None = None,
         seed: int | None = None,
         deadline_s: float | None = None,
+        warm_start: Guess | None = None,
+        needed_steps: int | None = None,
     ) -> Prediction:
         """Infer a chunk; see `policies.base.Policy.predict`.
 
-        Rows can be frozen exactly where each number has a token of its own. A FAST token is a coefficient of the whole
-        chunk: there the frozen rows replace the decoded ones.
+        Where each number has a token of its own, frozen rows are tokens of the canvas that no step changes. A FAST
+        token is a coefficient of the whole chunk: there `RowGuidance` leads the decoding to a chunk that passes through
+        the frozen rows. In either case the answer holds these rows as they were given.
         """
+        request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
+        with device_memory(self.device):
+            return self._predict(observation, request)
+
+    def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()
         inputs = self._processor(observation)
-        frozen = self._frozen(frozen_actions)
         prepared = time.perf_counter()
         prefix = self._prefill(inputs)
         prefilled = time.perf_counter()
         result = denoise(
-            lambda tokens: self._model.logits(prefix, tokens),
+            self._network(prefix, request.frozen),
             self._canvas,
             self._denoiser,
-            seeds=[int(self._seeds.integers(2**31)) if seed is None else seed],
-            frozen_tokens=frozen,
-            deadline_s=None if deadline_s is None else max(0.0, deadline_s - (prefilled - started)),
+            seeds=[int(self._seeds.integers(2**31)) if request.seed is None else request.seed],
+            frozen_tokens=self._rows.frozen(request.frozen),
+            warm_start=self._rows.guess(request),
+            guess_share=None if self._looks_back else GUESS_SHARE,
+            needed=self._rows.needed(request.needed_steps),
+            deadline_s=None if request.deadline_s is None else max(0.0, request.deadline_s - (prefilled - started)),
             device=self.device,
         )
         denoised = time.perf_counter()
-        prediction = self._prediction(result, prefix, frozen_actions)
+        prediction = self._prediction(result, prefix, request.frozen)
         timings = Timings(
             prepared - started, prefilled - prepared, denoised - prefilled, time.perf_counter() - denoised
         )
         return replace(prediction, timings=timings)
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether the decoder decides every token again in every step, a guessed one too."""
+        return isinstance(self._denoiser, FlowDenoiser | JacobiDenoiser)
+
+    def _network(self, prefix: Prefix, frozen: np.ndarray) -> LogitsFn:
+        """Tokens to logits; guided where rows are frozen that no token stands for."""
+
+        def network(tokens: Tensor) -> Tensor | Scores:
+            return self._model.logits(prefix, tokens)
+
+        if len(frozen) == 0 or self._guidance is None:
+            return network
+        return self._guidance.through(frozen, network)
+
+    def _row_guidance(self) -> RowGuidance | None:
+        codec = self._codec
+        if not isinstance(codec, FastChunkCodec) or not has_coefficients(codec):
+            return None
+        return RowGuidance(codec, self._rows.positions, final=not self._looks_back, device=self.device)
 
     def _prefill(self, inputs: Inputs) -> Prefix:
         seen = None if self._imagination is None else self._imagination.encode(inputs.images)
@@ -140,35 +182,19 @@ class TokenPolicy:
             return denoiser
         return denoiser.with_distance(embedding_distance(self._model.token_table(ACTION)))
 
-    def _frozen(self, actions: np.ndarray | None) -> Tensor | None:
-        if actions is None or len(actions) == 0:
-            return None
-        if len(actions) > self.spec.horizon:
-            raise ActionError(f"At most {self.spec.horizon} actions can be frozen, got {len(actions)}.")
-        if not is_time_local(self._codec):
-            return None
-        missing = self.spec.horizon - len(actions)
-        tokens = self._codec.encode(np.concatenate([actions, np.repeat(actions[-1:], missing, axis=0)]))
-        frozen = torch.full((1, self._canvas.length), FREE, dtype=torch.int64, device=self.device)
-        begin = self._canvas.span(ACTION).stop - self._codec.length
-        known = len(actions) * self._codec.dim
-        frozen[0, begin : begin + known] = torch.from_numpy(tokens[:known]).to(self.device)
-        return frozen
-
-    def _prediction(self, result: DenoisingResult, prefix: Prefix, frozen_actions: np.ndarray | None) -> Prediction:
-        span = self._canvas.span(ACTION)
+    def _prediction(self, result: DenoisingResult, prefix: Prefix, frozen: np.ndarray) -> Prediction:
+        span, own = self._canvas.span(ACTION), self._rows.positions
         tokens = result.tokens[0].cpu().numpy()
-        confidence = result.confidence[0, span][-self._codec.length :].cpu().numpy()
-        chunk = self._codec.decode(tokens[span][-self._codec.length :])
+        chunk = self._codec.decode(tokens[own])
         actions = chunk.actions.copy()
-        if frozen_actions is not None and not is_time_local(self._codec):
-            actions[: len(frozen_actions)] = frozen_actions
+        if chunk.usable:
+            actions[: len(frozen)] = frozen
         part = next(part for part in self._parts if part.name == ACTION)
         keypoints = prefix.percept.positions[0, :, :2].cpu().numpy()
         return Prediction(
             actions=actions,
             tokens=tokens[span].reshape(part.rows, part.columns).astype(np.int32),
-            confidence=self._per_number(confidence),
+            confidence=self._per_number(result.confidence[0, own].cpu().numpy(), len(frozen)),
             trace=tuple(DenoisingStep(**step.arrays(0)) for step in result.trace),
             mask_token=self._canvas.mask_token,
             nfe=result.nfe,
@@ -177,10 +203,15 @@ class TokenPolicy:
             malformed=chunk.reason,
             imagined_images={} if self._imagination is None else self._imagination.images(tokens, self._canvas),
             keypoints=dict(zip(self.spec.cameras, keypoints, strict=True)),
+            frozen_steps=len(frozen),
+            decided_steps=self._rows.decided_steps(result.filled[0].cpu().numpy(), len(frozen)),
         )
 
-    def _per_number(self, confidence: np.ndarray) -> np.ndarray:
+    def _per_number(self, confidence: np.ndarray, frozen_steps: int) -> np.ndarray:
+        """Of every number, float32 `[H, D]`, from that of the chunk's tokens."""
         shape = (self.spec.horizon, len(self.spec.action_names))
         if is_time_local(self._codec):
             return confidence.reshape(shape)
-        return np.full(shape, confidence.mean(), dtype=np.float32)
+        numbers = np.full(shape, confidence.mean(), dtype=np.float32)
+        numbers[:frozen_steps] = 1.0
+        return numbers

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dvla_ros.control.alignment_config import StreamTiming
 from dvla_ros.control.assembler import AssemblerConfig, ObservationAssembler
 from dvla_ros.errors import ConfigurationError, ObservationError
 
@@ -166,7 +167,101 @@ def test_camera_configured_twice_is_refused() -> None:
         assembler().add_camera("front", image, 10.0)
 
 
-@pytest.mark.parametrize("limits", [{"max_age_s": 0.0}, {"max_skew_s": -1.0}, {"history_s": 0.55}])
-def test_impossible_limits_are_refused(limits: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError):
-        AssemblerConfig(**limits)
+def test_camera_named_like_the_joints_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'joint_states' is configured twice"):
+        assembler().add_camera("joint_states", image, 10.0)
+
+
+def test_latencies_bring_streams_to_the_times_they_show() -> None:
+    streams = ObservationAssembler(
+        AssemblerConfig(), lambda value: np.full(7, value), lambda joints: joints, StreamTiming(100.0, latency_s=0.01)
+    )
+    streams.add_camera("front", image, 10.0, latency_s=0.125)
+    streams.set_instruction("pick up the red cube")
+    streams.store_image("front", 2.0, 7)
+    for stamp in (1.8, 1.875, 1.895, 2.0):
+        streams.store_joints(stamp, stamp)
+    observation = streams.assemble(2.0, 0.0)
+    assert observation is not None
+    assert observation.stamp == 1.875
+    np.testing.assert_allclose(observation.state, 1.885)
+
+
+def test_streams_without_stamps_are_named_with_the_cure() -> None:
+    streams = assembler(warm_up_s=1.0)
+    feed(streams, [1.0], [0.0, 0.0], [1.0])
+    assert streams.assemble(1.0, 0.0) is None
+    with pytest.raises(ObservationError, match="'wrist' sent 2 without a stamp .set stamp_source to receive"):
+        streams.assemble(2.5, 0.0)
+
+
+def test_streams_on_the_time_of_arrival_need_no_stamps() -> None:
+    timing = StreamTiming(100.0, timeline="receive")
+    streams = ObservationAssembler(AssemblerConfig(), lambda value: np.full(7, value), lambda joints: joints, timing)
+    streams.add_camera("front", image, 10.0, timeline="receive", latency_s=0.1)
+    streams.set_instruction("pick up the red cube")
+    streams.store_image("front", 0.0, 7, received=5.0)
+    streams.store_joints(0.0, 1.0, received=4.9)
+    observation = streams.assemble(5.0, 0.0)
+    assert observation is not None and observation.stamp == 4.9
+
+
+def test_a_camera_that_jumps_back_a_little_is_named_when_it_does_not_catch_up() -> None:
+    streams = assembler()
+    feed(streams, [1.0, 1.6], [1.0, 0.7, 0.8, 0.9], [1.0, 1.6])
+    with pytest.raises(ObservationError, match=r"'wrist' stands still.*'wrist' sent 3 with an older stamp"):
+        streams.assemble(1.6, 0.0)
+
+
+def test_several_streams_that_stand_still_are_named_together() -> None:
+    streams = assembler()
+    feed(streams, [1.0], [1.1], [2.0])
+    with pytest.raises(ObservationError, match="'front', 'wrist' stand still: the oldest newest sample is 1.00 s"):
+        streams.assemble(2.0, 0.0)
+
+
+def test_all_streams_that_stand_still_raise_the_question_of_the_clock() -> None:
+    streams = assembler()
+    feed(streams, [1.0], [1.0], [1.0])
+    with pytest.raises(ObservationError, match="All streams stand still.*Was the clock set ahead"):
+        streams.assemble(11.0, 0.0)
+
+
+def test_stamps_ahead_of_the_clock_are_refused() -> None:
+    streams = assembler(max_skew_s=0.1)
+    feed(streams, [1.0], [1.3], [1.0])
+    with pytest.raises(ObservationError, match="'wrist' are 0.30 s ahead of the clock, allowed are 0.1 s"):
+        streams.assemble(1.0, 0.0)
+
+
+def test_joints_that_are_not_finite_are_refused() -> None:
+    streams = assembler()
+    feed(streams, [1.0], [1.0], [])
+    streams.store_joints(1.0, float("nan"))
+    with pytest.raises(ObservationError, match="'joint_states' has a value that is not a finite number"):
+        streams.assemble(1.0, 0.0)
+
+
+def test_numbers_tell_rate_age_and_skew_of_each_stream() -> None:
+    streams = assembler()
+    assert np.isnan(streams.numbers(1.0)["front_age_s"]) and np.isnan(streams.numbers(1.0)["skew_s"])
+    feed(streams, [1.0, 1.125, 1.25, 1.25], [1.0, 1.1875], [1.125, 1.25, 1.2])
+    assert streams.assemble(1.3, 0.0) is not None
+    numbers = streams.numbers(1.5)
+    assert numbers["front_rate_hz"] == 8.0
+    assert numbers["front_age_s"] == 0.25
+    assert (numbers["front_received"], numbers["front_expected"], numbers["front_repeated"]) == (3, 3, 1)
+    assert (numbers["joint_states_dropped"], numbers["joint_states_out_of_order"]) == (1, 1)
+    assert (numbers["front_skew_s"], numbers["wrist_skew_s"], numbers["joint_states_skew_s"]) == (0.0625, 0.0, 0.0625)
+    assert numbers["skew_s"] == 0.0625
+
+
+def test_a_watch_learns_of_problems_without_consuming_them() -> None:
+    streams = assembler(warm_up_s=1.0)
+    assert streams.problem(100.0) == ""
+    feed(streams, [1.0], [1.0], [1.0])
+    assert streams.problem(1.1) == ""
+    assert "All streams stand still" in streams.problem(3.0)
+    feed(streams, [200.0, 100.0], [], [])
+    for _ in range(2):
+        assert "The stamps of 'front' jumped back by 100.00 s" in streams.problem(100.0)
