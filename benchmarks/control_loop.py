@@ -1,4 +1,4 @@
-"""How evenly the chunker node commands, and whether every command arrives, while more programs run than there are cores.
+"""How evenly the chunker node commands, and whether each command arrives, while more programs run than there are cores.
 
 The load: one process infers with the real network without a pause, and others spin, each in a session of its own (the
 kernel shares the processors between sessions). At each rate four things are measured, one after the other under that

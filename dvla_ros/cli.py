@@ -65,6 +65,7 @@ class Collect:
         episodes: Number of episodes.
         seed: Number of the first episode.
         policy: Checkpoint that drives the arm while the expert labels (DAgger); without one the expert drives.
+        moving: Share of episodes in which the arm never rests and the first actions of a label are being executed.
         json: File for the result.
     """
 
@@ -72,6 +73,7 @@ class Collect:
     episodes: int = 100
     seed: int = 0
     policy: Path | None = None
+    moving: float = 0.5
     json: Path | None = None
 
 
@@ -80,7 +82,7 @@ def _collect(words: Sequence[str]) -> int:
 
     options = tyro.cli(Collect, args=words, prog="dvla collect")
     policy = None if options.policy is None else _load(options.policy, "cpu", {})
-    config = CollectConfig(options.out, episodes=options.episodes, seed=options.seed)
+    config = CollectConfig(options.out, episodes=options.episodes, seed=options.seed, moving=options.moving)
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:
         task = bar.add_task("collecting", total=config.episodes)
@@ -155,6 +157,7 @@ class Simulate:
         seed: First scene seed.
         execute_steps: Actions per chunk to execute; 0 is the checkpoint's own number.
         inference_s: Simulated seconds that pass while the policy thinks.
+        replanning: How chunks follow each other: sync, async, inpaint or temporal_ensemble.
         time_limit: Simulated seconds per episode.
         threads: CPU threads.
         device: cpu or cuda.
@@ -169,6 +172,7 @@ class Simulate:
     seed: int = 0
     execute_steps: int = 0
     inference_s: float = 0.12
+    replanning: str = "sync"
     time_limit: float = 20.0
     threads: int = 1
     device: str = "cpu"
@@ -179,6 +183,7 @@ class Simulate:
 def _simulate(words: Sequence[str]) -> int:
     import torch
 
+    from dvla_ros.control.replanning import ReplanningConfig
     from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, summarise
     from dvla_ros.policies.settings import parse_settings
     from dvla_ros.simulation.tasks import tasks_of
@@ -191,6 +196,7 @@ def _simulate(words: Sequence[str]) -> int:
         seed=options.seed,
         execute_steps=options.execute_steps,
         inference_s=options.inference_s,
+        replanning=ReplanningConfig(mode=options.replanning, lead_s=0.0),
         time_limit=options.time_limit,
     )
     policy = _load(options.checkpoint or _shipped(options.system), options.device, parse_settings(options.decoding))

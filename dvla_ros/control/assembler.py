@@ -23,6 +23,9 @@ _JOINT_TIMING = StreamTiming(100.0)
 _JOINTS_MAX_HZ = 1000.0
 """Joint states of drivers that are faster than this cover less time than asked for."""
 
+_SAMPLES_OF_MOTION = 32
+"""So many joint states tell whether the arm moved while a picture stayed."""
+
 
 @dataclass(frozen=True)
 class _Camera:
@@ -239,7 +242,8 @@ class ObservationAssembler:
 
     def _arm_moved(self, start: float, end: float) -> bool:
         samples = self._joints.between(start, end)
-        return len(samples) > 1 and has_moved(np.array([self._decode_joints(payload) for _, payload in samples]))
+        few = samples[:: len(samples) // _SAMPLES_OF_MOTION + 1] + samples[-1:]
+        return len(few) > 1 and has_moved(np.array([self._decode_joints(payload) for _, payload in few]))
 
     def _nearest(self, name: str, camera: _Camera, anchor: float) -> tuple[float, Any]:
         """Stamp and payload of the image nearest to the anchor."""

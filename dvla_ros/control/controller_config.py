@@ -25,7 +25,8 @@ class ControllerConfig:
         starvation_timeout_s: Seconds without rows until the fault; only with `stop`.
         slow_start_s: Seconds of motion, after every start, reset, hold and fault, in which the largest speed grows.
         slow_start_scale: Part of the largest speed that is allowed at first.
-        max_lag: When a joint is further than this many rad behind the end of a row, the rows after it are dropped.
+        max_lag: When the command of a joint is further than this many rad behind the end of a row, because the rows ask
+            for more than the limits, the arm brakes and the rows after it are dropped.
         frozen_translation: A frozen row is the one being executed if it differs by no more than this, in metres.
         frozen_rotation: The same for rotations and joints, in rad.
         reanchor_after_s: Seconds without rows after which the command goes to an arm that cannot follow it.
@@ -42,7 +43,7 @@ class ControllerConfig:
     starvation_timeout_s: float = 1.0
     slow_start_s: float = 2.0
     slow_start_scale: float = 0.3
-    max_lag: float = 0.15
+    max_lag: float = 0.3
     frozen_translation: float = 0.005
     frozen_rotation: float = 0.02
     reanchor_after_s: float = 0.5

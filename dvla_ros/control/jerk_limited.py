@@ -1,7 +1,7 @@
 """Time-optimal motion within limits of velocity, acceleration and jerk, computed by Ruckig."""
 
 import numpy as np
-from ruckig import ControlInterface, InputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError, Synchronization, Trajectory
 
 _ROUNDING = 1e-6
 """A state beyond a limit by this part of it is taken for one at the limit."""
@@ -57,13 +57,18 @@ class JerkLimitedPlanner:
 
     def _calculate(self, request: InputParameter, start: np.ndarray, limits: np.ndarray) -> Trajectory | None:
         """The trajectory; if refused, that from a state moved into the limits by a rounding error."""
-        trajectory = Trajectory(self._joints)
-        if self._otg.calculate(request, trajectory) in _DONE:
+        trajectory = self._tried(request)
+        if trajectory is not None:
             return trajectory
         bounds = limits[:2] * (1.0 - _ROUNDING)
         request.current_velocity, request.current_acceleration = np.clip(start[1:], -bounds, bounds).tolist()
         request.target_velocity = np.clip(request.target_velocity, -bounds[0], bounds[0]).tolist()
-        return trajectory if self._otg.calculate(request, trajectory) in _DONE else None
+        return self._tried(request)
 
-
-_DONE = (Result.Working, Result.Finished)
+    def _tried(self, request: InputParameter) -> Trajectory | None:
+        trajectory = Trajectory(self._joints)
+        try:
+            result = self._otg.calculate(request, trajectory)
+        except RuckigError:
+            return None
+        return trajectory if result in (Result.Working, Result.Finished) else None

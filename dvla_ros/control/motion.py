@@ -82,7 +82,7 @@ class JointMotion:
     def __init__(self, joints: np.ndarray, limits: MotionLimits) -> None:
         """Rest at `joints` `[J]` in rad."""
         self._full_limits = np.stack([limits.velocity, limits.acceleration, limits.jerk])
-        self._limits = self._full_limits.copy()
+        self._limits = self._full_limits
         self._planner = WaypointPlanner(len(joints))
         self._plan = _rest(joints)
 
@@ -165,7 +165,7 @@ class JointMotion:
         """
         if not 0.0 < scale <= 1.0:
             raise ConfigurationError(f"A speed scale must lie above 0 and not above 1, got {scale}.")
-        self._limits[0] = scale * self._full_limits[0]
+        self._limits = np.stack([scale * self._full_limits[0], *self._full_limits[1:]])
 
     def _planned(self, ahead: Sequence[Waypoint], start: float, stops: bool) -> PlannedPieces | None:
         """The pieces along the waypoints and to rest; None when rounding prevents a plan."""

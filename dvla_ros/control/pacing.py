@@ -27,7 +27,7 @@ from dvla_ros.control.realtime import MAX_PRIORITY, lock_memory
 from dvla_ros.control.realtime import request_realtime as request_realtime
 from dvla_ros.errors import ConfigurationError
 
-_SWITCH_INTERVAL_S = 0.0005
+_SWITCH_INTERVAL_S = 0.0001
 
 _logger = logging.getLogger(__name__)
 

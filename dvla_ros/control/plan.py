@@ -113,13 +113,22 @@ class Plan:
         over = index >= 0 and self.rows[index].end <= now + TIME_TOLERANCE
         return len(self.rows) - max(index, 0) - int(over)
 
-    def stretch(self, index: int, rows: int, seconds: float) -> tuple[Row, ...]:
-        """The row at `index` and those that follow it without a gap: at least so many and so long, if there are."""
-        last = index
+    def stretch(self, index: int, rows: int, seconds: float, waypoints: int) -> tuple[Row, ...]:
+        """The row at `index` and those that follow it without a gap.
+
+        Args:
+            index: Of the first row.
+            rows: At least so many, if there are.
+            seconds: At least so long, if there are.
+            waypoints: No more rows when there are so many waypoints.
+        """
+        last, count = index, len(self.rows[index].path)
         while self._goes_on_after(last) and (
-            last + 1 - index < rows or self.rows[last].end - self.rows[index].due < seconds
+            last + 1 - index < rows
+            or (self.rows[last].end - self.rows[index].due < seconds - GRID_TOLERANCE and count < waypoints)
         ):
             last += 1
+            count += len(self.rows[last].path)
         return self.rows[index : last + 1]
 
     def ends_with(self, row: Row) -> bool:

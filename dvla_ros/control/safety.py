@@ -109,9 +109,7 @@ class SafetyConfig:
     @property
     def motion_limits(self) -> MotionLimits:
         """The limits of the smooth motion between waypoints."""
-        return MotionLimits(
-            np.array(self.joint_velocity), np.array(self.joint_acceleration), np.array(self.joint_jerk)
-        )
+        return MotionLimits(np.array(self.joint_velocity), np.array(self.joint_acceleration), np.array(self.joint_jerk))
 
 
 _POSITIVE = (

@@ -12,6 +12,9 @@ from dvla_ros.errors import ConfigurationError, DependencyError, ObservationErro
 
 _JOINT_TYPE = "sensor_msgs/msg/JointState"
 
+_MOST_PADDING = 16
+"""Bytes after a message that were never written: rclpy's serialisation reserves more than some messages need."""
+
 
 class BagSource:
     """Stores the messages of a bag in the order of their recording; the time of recording is that of their arrival.
@@ -79,10 +82,13 @@ class BagSource:
     def _read(self, connection: Any, data: bytes) -> Any:
         from rosbags.serde import SerdeError
 
-        try:
-            return self._types.deserialize_cdr(data, connection.msgtype)
-        except SerdeError as error:
-            raise ObservationError(f"A recorded message of {connection.topic} cannot be read: {error}.") from error
+        problem = ""
+        for padding in range(0, _MOST_PADDING + 1, 4):
+            try:
+                return self._types.deserialize_cdr(data[: len(data) - padding], connection.msgtype)
+            except SerdeError as error:
+                problem = problem or str(error)
+        raise ObservationError(f"A recorded message of {connection.topic} cannot be read: {problem}")
 
 
 def _open(bag: Path) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """A subscription whose quality of service follows what the publishers offer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.node import Node
@@ -43,6 +43,7 @@ class AdaptiveSubscription:
     ) -> None:
         self._node, self._type, self._callback, self._depth = (node, message_type, callback, depth)
         self._latched = latched
+        self._type_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
         self._incompatible = ""
         self.topic = topic
         self._profile = self._wanted()
@@ -60,15 +61,19 @@ class AdaptiveSubscription:
 
     @property
     def problem(self) -> str:
-        """Which policy of a publisher does not match, or that its type is another; empty once `adapt` has cured it."""
+        """Whose type is another, or whose policy does not match (until `adapt` cures it); empty when all is well."""
+        others = sorted({info.topic_type for info in self._offers()} - {self._type_name})
+        if others:
+            return f"{self.topic}: a publisher sends {', '.join(others)}, needed is {self._type_name}"
         return self._incompatible
 
     def adapt(self) -> bool:
         """Subscribe anew when the publishers' offers ask for it; True when it did."""
         wanted = self._wanted()
+        self._incompatible = ""
         if (wanted.reliability, wanted.durability) == (self._profile.reliability, self._profile.durability):
             return False
-        self._profile, self._incompatible = wanted, ""
+        self._profile = wanted
         self._node.destroy_subscription(self._subscription)
         self._subscription = self._subscribe()
         return True
@@ -77,8 +82,11 @@ class AdaptiveSubscription:
         """Stop receiving."""
         self._node.destroy_subscription(self._subscription)
 
+    def _offers(self) -> Sequence[Any]:
+        return list(self._node.get_publishers_info_by_topic(self.topic))
+
     def _wanted(self) -> QoSProfile:
-        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(self.topic)]
+        offers = [info.qos_profile for info in self._offers() if info.topic_type == self._type_name]
         reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
         kept = bool(offers) and all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
         return QoSProfile(
@@ -89,8 +97,6 @@ class AdaptiveSubscription:
 
     def _subscribe(self) -> Any:
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
-        if hasattr(events, "incompatible_type"):  # not in Humble
-            events.incompatible_type = self._on_incompatible_type
         return self._node.create_subscription(
             self._type, self.topic, self._callback, self._profile, event_callbacks=events
         )
@@ -98,6 +104,3 @@ class AdaptiveSubscription:
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         self._incompatible = f"{self.topic}: a publisher offers another {policy}; nothing is received from it"
-
-    def _on_incompatible_type(self, event: Any) -> None:
-        self._incompatible = f"{self.topic}: a publisher sends another type than {self._type.__name__}"

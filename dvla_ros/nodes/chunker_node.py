@@ -17,11 +17,13 @@ from dvla_ros.control.kinematics import WidowXKinematics
 from dvla_ros.control.pacing import PacedThread, request_realtime
 from dvla_ros.errors import ObservationError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
+from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
 from dvla_ros.nodes.backends.choice import make_backend
 from dvla_ros.nodes.chunk_intake import ChunkIntake, Decision
 from dvla_ros.nodes.chunk_latency import ChunkLatency
 from dvla_ros.nodes.chunker_parameters import load_chunker_parameters
+from dvla_ros.nodes.chunker_preparation import planning_scene, prepare_driver
 from dvla_ros.nodes.chunker_report import ChunkerReport
 from dvla_ros.nodes.chunker_status import Condition, StatusPublisher, condition
 from dvla_ros.nodes.command_loop import STOPPING, CommandLoop, CommandPath
@@ -32,7 +34,6 @@ from dvla_ros.nodes.fault_services import FaultServices
 from dvla_ros.nodes.fault_watch import Deadman, EmergencyStop
 from dvla_ros.nodes.holds import Hold, Holds
 from dvla_ros.nodes.joint_feed import JointFeed
-from dvla_ros.nodes.path_check import PathCheck, make_path_check
 from dvla_ros.nodes.policy_watch import PolicyWatch
 from dvla_ros.nodes.process import run_node
 from dvla_ros.nodes.rivals import publisher_names, refuse_rivals, rival_publishers
@@ -67,14 +68,15 @@ class ChunkerNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make the controller and the backend, and subscribe."""
         parameters = self.parameters
-        self._path_check = make_path_check(self, parameters)
-        self._path = self._make_path(self._path_check)
+        prepare_driver(self, parameters)
+        self._scene = planning_scene(self, parameters)
+        self._path = self._make_path()
         self._policy = PolicyWatch(self, parameters.chunk_topic, parameters.policy_timeout_s)
         self._status = StatusPublisher(self)
         self._changed = self.create_guard_condition(self._publish_status)
         self._subscribe(self._path)
         self._report = ChunkerReport(self._path, self._joints.topic, parameters.dry_run)
-        self._services = FaultServices(self, self._path, self._estop, parameters.estop_topic)
+        self._fault_services = FaultServices(self, self._path, self._estop, parameters.estop_topic)
         # Not the node's clock: simulated time may stand still.
         steady = partial(self.create_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._watches = (steady(1.0, self._watch), steady(1.0 / STATUS_HZ, self._publish_status))
@@ -111,9 +113,8 @@ class ChunkerNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drop what `on_configure` made."""
-        self._path_check.close()
-        self._configured.backend.close()
-        self._services.destroy()
+        self._close()
+        self._fault_services.destroy()
         self._joints.destroy()
         for subscription in self._heard:
             self.destroy_subscription(subscription)
@@ -132,20 +133,26 @@ class ChunkerNode(LifecycleNode):
         """Brake, stop the threads, say how it went."""
         self._stop_commanding()
         if self._path is not None:
-            self._path_check.close()
-            self._path.backend.close()
+            self._close()
 
     @property
     def _configured(self) -> CommandPath:
         assert self._path is not None
         return self._path
 
-    def _make_path(self, check: PathCheck) -> CommandPath:
+    def _make_path(self) -> CommandPath:
         parameters = self.parameters
+        check_path = None if self._scene is None else self._scene.check_path
         return CommandPath(
-            controller=ChunkController(self._controller_config, WidowXKinematics(), check.check_path),
+            controller=ChunkController(self._controller_config, WidowXKinematics(), check_path),
             backend=make_backend(
-                parameters.backend, self, parameters.robot_name, parameters.control_hz, parameters.dry_run
+                parameters.backend,
+                self,
+                parameters.robot_name,
+                parameters.control_hz,
+                parameters.dry_run,
+                parameters.gripper,
+                parameters.gripper_action_type,
             ),
             feed=JointFeed(parameters.joint_state_timeout_s),
             deadman=Deadman(parameters.deadman_topic, parameters.deadman_timeout_s),
@@ -153,6 +160,11 @@ class ChunkerNode(LifecycleNode):
             latency=ChunkLatency(),
             target=EndEffectorTarget(self, parameters.robot_name, parameters.control_hz),
         )
+
+    def _close(self) -> None:
+        if self._scene is not None:
+            self._scene.close()
+        self._configured.backend.close()
 
     def _subscribe(self, path: CommandPath) -> None:
         parameters = self.parameters
@@ -218,14 +230,19 @@ class ChunkerNode(LifecycleNode):
     def _publish_status(self) -> None:
         now = self._condition()
         self._status.publish(now, self._configured.controller.statistics.dropped)
-        if (now.state, now.reason) != (self._shown.state, self._shown.reason):
-            self._shown = now
-            self._log(now)
+        before, self._shown = self._shown, now
+        if (now.state, now.reason) != (before.state, before.reason):
+            self._log(before, now)
 
-    def _log(self, now: Condition) -> None:
+    def _log(self, before: Condition, now: Condition) -> None:
         log = self.get_logger()
-        text = f"{now.state} ({now.reason}): {now.detail}" if now.reason else now.state
-        (log.error if now.state == "fault" else log.warning if now.reason else log.info)(text)
+        if not now.reason:
+            if before.reason:
+                log.info(f"{now.state} again")
+        elif now.state == ExecutionStatus.FAULT:
+            log.error(f"fault {now.reason}: {now.detail}")
+        else:
+            log.warning(f"{now.state} ({now.reason}): {now.detail}")
 
     def _friends(self) -> tuple[str, ...]:
         """Nodes that may stop the arm on the command topics: those that send the heartbeats."""

@@ -7,8 +7,8 @@ from rclpy.node import Node
 from dvla_ros.control.controller import ControllerConfig
 from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.nodes.backends.choice import check_backend
-from dvla_ros.nodes.launch_arguments import GRIPPERS
+from dvla_ros.nodes.backends.choice import GRIPPERS, check_backend
+from dvla_ros.nodes.backends.gripper_goals import ACTION_TYPES
 from dvla_ros.nodes.parameters import described, load_parameter_groups
 
 _POSITIVE = (
@@ -35,6 +35,9 @@ class ChunkerParameters:
     control_hz: float = described(50.0, "commands per second")
     backend: str = described("jtc", "where commands go, see docs/how_to/backends.md")
     gripper: str = described("backend", "where the gripper's commands go: backend (with the arm's) or gripper_action")
+    gripper_action_type: str = described("ParallelGripperCommand", "gripper_action: or GripperCommand, of control_msgs")
+    set_modes: bool = described(False, "interbotix: set the motors' operating modes at start; the arm sags meanwhile")
+    modes_file: str = described("auto", "interbotix: file with these modes; auto: config/modes_policy.yaml")
     dry_run: bool = described(True, "compute everything, publish only to shadow topics")
     chunk_topic: str = described("/policy_node/action_chunk", "where chunks come from")
     joint_state_timeout_s: float = described(0.2, "older joint states count as missing: the arm is held")
@@ -58,9 +61,10 @@ class ChunkerParameters:
                 raise ConfigurationError(f"{name} must be positive, got {getattr(self, name)}.")
         if self.discovery_s < 0.0:
             raise ConfigurationError(f"discovery_s must be 0 or more, got {self.discovery_s}.")
-        if self.gripper not in GRIPPERS:
-            raise ConfigurationError(f"gripper must be one of {', '.join(GRIPPERS)}, got '{self.gripper}'.")
         check_backend(self.backend)
+        for name, choices in (("gripper", GRIPPERS), ("gripper_action_type", ACTION_TYPES)):
+            if getattr(self, name) not in choices:
+                raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, got '{getattr(self, name)}'.")
 
 
 CHUNKER_PARAMETERS = (ChunkerParameters, SafetyConfig, ControllerConfig)

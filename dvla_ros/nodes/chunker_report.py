@@ -5,11 +5,10 @@ import time
 
 from dvla_ros.control.pacing import PacedThread
 from dvla_ros.msg import ExecutionStatus
-from dvla_ros.nodes.chunker_status import Condition
+from dvla_ros.nodes.chunker_status import NO_MEASUREMENT, Condition
 from dvla_ros.nodes.command_loop import CommandPath
 
 Number = float | int | str
-_NO_MEASUREMENT = "no_measurement"
 
 
 class ChunkerReport:
@@ -30,8 +29,11 @@ class ChunkerReport:
         """Level and message of the diagnostics."""
         if now.state == ExecutionStatus.FAULT:
             return "error", f"fault {now.reason}: {now.detail}"
-        if now.reason == _NO_MEASUREMENT or self._feed.fresh(time.monotonic()) is None:
-            return "error", f"no usable joint states on {self._joint_topic}; is the driver running and robot_name right?"
+        missing = self._feed.problem(time.monotonic())
+        if missing or now.reason == NO_MEASUREMENT:
+            return "error", (
+                f"no usable joint states on {self._joint_topic}; is the driver running and robot_name right? {missing}"
+            )
         if now.state == ExecutionStatus.HOLDING:
             return "warn", f"held ({now.reason}): {now.detail}"
         if now.state == ExecutionStatus.STARVED and now.reason:
@@ -49,13 +51,25 @@ class ChunkerReport:
             "commands": counts.ticks,
             "chunks_accepted": counts.accepted,
             "rows": counts.rows,
+            "queue_depth": counts.rows_left,
+            "dropped": counts.dropped,
+            "truncated": counts.truncated,
+            "limited_ticks": counts.limited_ticks,
+            "lagging": counts.lagging,
+            "reanchored": counts.reanchored,
+            "tick_gaps": counts.tick_gaps,
+            "seams": counts.seams.count,
+            "seam_position_max_mm": 1e3 * counts.seams.max_position,
+            "seam_velocity_max_mm_s": 1e3 * counts.seams.max_velocity,
             "starved_ticks": counts.starved_ticks,
             "held_ticks": counts.held_ticks,
             **{f"rejected_{reason}": count for reason, count in counts.rejected.items()},
             **{f"held_{reason}": count for reason, count in counts.held.items()},
+            **{f"fault_{reason}": count for reason, count in counts.faults.items()},
             "joint_state_age_s": math.nan if newest is None else monotonic - newest.received,
             "deadman_age_s": self._deadman.age(monotonic),
             **self._latency.numbers(),
+            **self._backend.numbers(),
         }
 
     def summary(self, thread: PacedThread) -> str:
@@ -68,8 +82,8 @@ class ChunkerReport:
             f"{counts.ticks} commands at {period.rate_hz:.2f} Hz (period error p99 "
             f"{period.p99_period_error_ms:.2f} ms, {period.overruns} overruns), {counts.accepted} chunks, rejected: "
             f"{rejected}, observation to command p50/p95/p99 {latency.percentile_ms(50):.0f}/"
-            f"{latency.percentile_ms(95):.0f}/{latency.percentile_ms(99):.0f} ms, {counts.starved_ticks} starved ticks, "
-            f"held ticks: {held}"
+            f"{latency.percentile_ms(95):.0f}/{latency.percentile_ms(99):.0f} ms, {counts.starved_ticks} starved "
+            f"ticks, held ticks: {held}"
         )
 
 
@@ -82,6 +96,7 @@ def _thread_numbers(thread: PacedThread) -> dict[str, Number]:
         "worst_period_error_ms": period.worst_period_error_ms,
         "overruns": period.overruns,
         "skipped_slots": period.skipped_slots,
+        "longest_gap_s": period.longest_gap_s,
         "realtime_priority": int(thread.realtime),
         "memory_locked": int(thread.memory_locked),
     }

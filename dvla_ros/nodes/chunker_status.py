@@ -13,7 +13,7 @@ from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.chunk_intake import Decision
 from dvla_ros.nodes.policy_watch import POLICY_LOST, PolicyWatch
 
-CONTROL_THREAD = "control_thread"
+CONTROL_THREAD, NO_MEASUREMENT = "control_thread", "no_measurement"
 STATUS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """Not latched: it comes ten times a second anyway."""
 
@@ -40,6 +40,8 @@ def condition(controller: ChunkController, thread: PacedThread | None, policy: P
     state = controller.state
     if thread is None and state != ExecutionStatus.FAULT:
         return Condition(ExecutionStatus.INACTIVE)
+    if state == ExecutionStatus.INACTIVE:
+        return Condition(ExecutionStatus.HOLDING, NO_MEASUREMENT, "No joint state has come yet.")
     if state == ExecutionStatus.STARVED and policy.lost:
         return Condition(state, POLICY_LOST, policy.lost)
     return Condition(state, controller.reason, controller.detail)

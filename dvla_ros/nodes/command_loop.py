@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dvla_ros.control.controller import ChunkController, Command
 from dvla_ros.msg import ExecutionStatus
@@ -66,7 +66,7 @@ class CommandLoop:
         self._preview_s, self._changed = preview_s, changed
         self._held_by: Hold | None = None
         self._backend_problem, self._backend_hold = "", None  # type: str, Hold | None
-        self._silent = False
+        self._silent = self._anew = False
         self._resting = threading.Event()
         self._shown = ("", "")
         self._preview_version = -1
@@ -80,7 +80,7 @@ class CommandLoop:
         self._watch_backend()
         self._hold_or_release()
         if reading.now > 0.0:
-            self._command(reading.now, monotonic)
+            self._command(reading, monotonic)
         self._notice_changes()
 
     def brake(self, patience_s: float) -> bool:
@@ -125,41 +125,50 @@ class CommandLoop:
         wanted, held_by, controller = self._path.holds.first, self._held_by, self._path.controller
         self._held_by = wanted
         if wanted is None:
-            if held_by is not None:
+            if self._anew:
+                controller.reset(controller.epoch)
+            elif held_by is not None:
                 controller.release()
-        elif held_by is None or wanted.reason != held_by.reason:
+            self._anew = False
+            return
+        self._anew |= wanted.starts_anew
+        if held_by is None or wanted.reason != held_by.reason:
             self._resting.clear()
             controller.hold(wanted.reason, wanted.detail)
 
-    def _command(self, now: float, monotonic: float) -> None:
-        path, measured = self._path, self._path.feed.fresh(monotonic)
+    def _command(self, reading: ClockReading, monotonic: float) -> None:
+        path, measured, now = self._path, self._path.feed.fresh(monotonic), reading.now
         if measured is None:
             command = path.controller.update(now, None, 0.0)
         else:
             command = path.controller.update(now, measured.arm, measured.finger)
             if path.backend.wants_measured:
-                path.backend.measured(measured.arm, now)
+                path.backend.measured(measured.arm, now + reading.shift)
         resting = command is None or bool((abs(command.arm_velocity) < _AT_REST).all())
         quiet = path.holds.quiet or path.controller.state == ExecutionStatus.FAULT
         if command is not None and not (quiet and self._silent):
-            self._send(command, now)
+            self._send(command, reading)
         self._silent = quiet and resting
         if resting and self._held_by is not None:
             self._resting.set()
 
-    def _send(self, command: Command, now: float) -> None:
-        path = self._path
+    def _send(self, command: Command, reading: ClockReading) -> None:
+        path, now = self._path, reading.now + reading.shift
         if path.backend.wants_preview:
-            self._send_preview(now)
+            self._send_preview(reading)
         path.backend.send(command, now)
         path.latency.commanded(now)
         path.target.show(command.arm, now)
 
-    def _send_preview(self, now: float) -> None:
-        preview = self._path.controller.preview(now, self._preview_s)
-        if preview.version != self._preview_version:
-            self._preview_version = preview.version
-            self._path.backend.send_preview(preview, now)
+    def _send_preview(self, reading: ClockReading) -> None:
+        controller, now = self._path.controller, reading.now
+        version = controller.preview(now, 0.0).version
+        if version == self._preview_version:
+            return
+        self._preview_version = version
+        preview = controller.preview(now, self._preview_s)
+        in_ros_time = replace(preview, times=preview.times + reading.shift)
+        self._path.backend.send_preview(in_ros_time, now + reading.shift)
 
     def _notice_changes(self) -> None:
         shown = (self._path.controller.state, self._path.controller.reason)
@@ -172,5 +181,5 @@ def _backend_hold(problem: str) -> Hold:
     """The hold for what a backend says, `word: sentence` or only a sentence."""
     word, separator, sentence = problem.partition(": ")
     if not separator or not word.isidentifier():
-        return Hold(BACKEND, problem)
-    return Hold(word, sentence)
+        return Hold(BACKEND, problem, elsewhere=True)
+    return Hold(word, sentence, elsewhere=True)

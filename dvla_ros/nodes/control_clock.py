@@ -11,11 +11,13 @@ class ClockReading:
 
     Attributes:
         now: Seconds; never less than at the reading before, except right after `ControlClock.follow`.
+        shift: What to add to get ROS time, in seconds; zero except after a jump.
         problem: `clock_jump` or `clock_stopped` while ROS time cannot be used; else empty.
         detail: One sentence about it.
     """
 
     now: float
+    shift: float = 0.0
     problem: str = ""
     detail: str = ""
 
@@ -23,8 +25,8 @@ class ClockReading:
 class ControlClock:
     """Follows ROS time for as long as it runs evenly; belongs to one thread.
 
-    After a jump it goes on from the time before, at the pace of the monotonic clock, so that the arm can be braked as if
-    nothing had happened. `follow` then takes over the new time. While ROS time stands still, so does this clock.
+    After a jump it goes on from the time before, at the pace of the monotonic clock, so that the arm can be braked as
+    if nothing had happened. `follow` then takes over the new time. While ROS time stands still, so does this clock.
 
     Args:
         jump_s: ROS time has jumped when it advances by so many seconds more or less than the monotonic clock between
@@ -46,7 +48,7 @@ class ControlClock:
             monotonic_s: The monotonic clock in seconds.
         """
         if ros_s == 0.0:
-            return ClockReading(self._now, STOPPED, "There is no time: nothing came on /clock.")
+            return ClockReading(self._now, 0.0, STOPPED, "There is no time: nothing came on /clock.")
         if self._ros is None:
             self._ros, self._monotonic, self._now = ros_s, monotonic_s, ros_s
         advance, elapsed = ros_s - self._ros, monotonic_s - self._monotonic
@@ -56,10 +58,11 @@ class ControlClock:
             self._jumped_by = advance - elapsed
         if self._jumped_by:
             self._now += elapsed
-            return ClockReading(self._now, JUMPED, f"ROS time jumped by {self._jumped_by:+.3f} s.")
+            detail = f"ROS time jumped by {self._jumped_by:+.3f} s."
+            return ClockReading(self._now, ros_s - self._now, JUMPED, detail)
         self._now = max(self._now, ros_s)
         if self._still_for > self._stop:
-            return ClockReading(self._now, STOPPED, f"ROS time has stood still for {self._still_for:.1f} s.")
+            return ClockReading(self._now, 0.0, STOPPED, f"ROS time has stood still for {self._still_for:.1f} s.")
         return ClockReading(self._now)
 
     def follow(self) -> None:

@@ -62,7 +62,8 @@ class DeadmanNode(Node):
     """Heartbeats while permitted; a stopping trajectory when a whole trajectory has lost its sender.
 
     A chunker that sends one command after another leaves the arm at rest when it dies. With the backend
-    `joint_trajectory` the controller would go on to the end of the trajectory it has; then the arm is stopped from here.
+    `joint_trajectory` the controller would go on to the end of the trajectory it has; the arm is then stopped from
+    here.
     """
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ from dvla_ros.msg import TaskStatus
 from dvla_ros.nodes.demo_report import DemoFiles, result, write_result
 from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
 from dvla_ros.nodes.film_maker import FilmMaker
+from dvla_ros.nodes.interruption import Interruption
 from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.session import Session, simulated_robot
 from dvla_ros.simulation.tasks import Task, task_for_instruction
@@ -69,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every episode succeeded, 1 when one did not, 2 for a wrong argument, 3 when the nodes failed, 130 after
         Ctrl-C.
     """
+    config = tyro.cli(DemoConfig, args=arguments, prog="dvla demo")
     try:
-        return _demonstrate(tyro.cli(DemoConfig, args=arguments, prog="dvla demo"))
+        with Interruption() as interruption:
+            return _demonstrate(config, interruption)
     except KeyboardInterrupt:
         print("interrupted; every node was stopped", file=sys.stderr)
         return 130
@@ -79,12 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3 if isinstance(error, (NodeError, ObservationError)) else 2
 
 
-def _demonstrate(config: DemoConfig) -> int:
+def _demonstrate(config: DemoConfig, interruption: Interruption) -> int:
     task = task_for_instruction(config.instruction)
     files = DemoFiles(config.out)
     given = {"system": config.system, "checkpoint": config.checkpoint, "task": task.name, "seed": str(config.seed)}
     with simulated_robot("demo", given, files.logs) as session, console.status("starting") as status:
-        runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
+
+        def check() -> None:
+            interruption.check()
+            session.nodes.check()
+
+        runner = EpisodeRunner(session.node, session.robot_name, session.cameras, check)
         with FilmMaker(session.node, session.robot_name, session.cameras, runner.monitor, files) as films:
             _wait_until_ready(runner, session, status)
             episodes = [_episode(config, task, index, runner, films, status) for index in range(config.episodes)]

@@ -76,6 +76,8 @@ class FaultServices:
             response.success, response.message = True, "there is no fault"
         else:
             response.success, response.message = True, f"fault {self._controller.reason} reset; following chunks"
+            # Anew before the fault ends: nothing that is on its way may be executed.
+            self._controller.reset(self._controller.epoch)
             self._controller.reset_fault()
         self._node.get_logger().info(f"reset_fault: {response.message}")
         return response

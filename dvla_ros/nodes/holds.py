@@ -11,11 +11,19 @@ class Hold:
         reason: Short word as in docs/safety.md.
         detail: One sentence.
         quiet: Nothing more is sent once the arm rests: somebody else may move it.
+        elsewhere: The arm may not be where it was commanded to be when the cause is over; commands then start anew
+            from where it is.
     """
 
     reason: str
     detail: str
     quiet: bool = False
+    elsewhere: bool = False
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether commands start from the measured joints afterwards."""
+        return self.quiet or self.elsewhere
 
 
 class Holds:

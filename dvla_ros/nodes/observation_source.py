@@ -11,6 +11,9 @@ from dvla_ros.control.assembler import ObservationAssembler
 from dvla_ros.control.widowx_streams import camera_topic, store_camera, store_joints
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
 
+JOINT_DEPTH = 20
+"""Every joint state matters for interpolation; those of 0.2 s wait while large images are taken."""
+
 
 class ObservationSource:
     """Subscribes to the cameras and joint states of a policy and stores what arrives, with the time of arrival.
@@ -42,7 +45,9 @@ class ObservationSource:
             AdaptiveSubscription(node, kind, camera_topic(camera, compressed), partial(self._on_image, camera))
             for camera in cameras
         ]
-        self._subscriptions.append(AdaptiveSubscription(node, JointState, joint_topic, self._on_joints))
+        self._subscriptions.append(
+            AdaptiveSubscription(node, JointState, joint_topic, self._on_joints, depth=JOINT_DEPTH)
+        )
 
     @property
     def problem(self) -> str:

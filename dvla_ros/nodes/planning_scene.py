@@ -5,19 +5,17 @@ import math
 import threading
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 
+from dvla_ros.control.preview import JointPreview
 from dvla_ros.control.verdict import ACCEPTED, Verdict, rejected
 from dvla_ros.control.widowx import ARM_JOINTS
 from dvla_ros.errors import ConfigurationError, DependencyError
-
-if TYPE_CHECKING:
-    from dvla_ros.control.controller import JointPreview
 
 SERVICE = "/check_state_validity"
 """Where move_group offers it."""
@@ -85,15 +83,17 @@ class PlanningSceneGate:
         self._thread = threading.Thread(target=self._spin, name="planning_scene", daemon=True)
         self._thread.start()
 
-    def check_path(self, preview: "JointPreview") -> Verdict:
+    def check_path(self, preview: JointPreview) -> Verdict:
         """Whether the whole path may be executed; waits for the answers, at most `timeout_s`.
 
         Args:
-            preview: The commands that are planned, from the present one on.
+            preview: Where the joints are planned to be, from the take-over on; without any place nothing moves.
 
         Returns:
             Accepted, or rejected as `collision`, `validity_timeout`, `validity_unavailable` or `validity_too_long`.
         """
+        if len(preview.positions) == 0:
+            return ACCEPTED
         states = states_along(preview.positions, SPACING)
         if len(states) > self._max_states:
             return rejected(
@@ -187,13 +187,11 @@ def states_along(positions: np.ndarray, spacing: float) -> np.ndarray:
         spacing: Greatest step of any joint between two states, in radians.
 
     Returns:
-        float64 `[m, 6]`, m > 0: at equal steps up to the last row, which is among them. The first row is not, for the
-        arm is there already. A path that does not move gives that one state.
+        float64 `[m, 6]`, m > 0: the first and the last row, and what lies between them at equal steps.
     """
     steps = np.abs(np.diff(positions, axis=0)).max(axis=1, initial=0.0)
     travelled = np.concatenate([[0.0], np.cumsum(steps)])
-    count = max(1, math.ceil(travelled[-1] / spacing))
-    marks = np.linspace(0.0, travelled[-1], count + 1)[1:]
+    marks = np.linspace(0.0, travelled[-1], math.ceil(travelled[-1] / spacing) + 1)
     return np.stack([np.interp(marks, travelled, column) for column in positions.T], axis=1)
 
 

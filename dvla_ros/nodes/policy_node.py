@@ -190,7 +190,8 @@ class PolicyNode(LifecycleNode):
         for change in self._source.adapt():
             self.get_logger().info(change)
         run = self._loop.run
-        problem = self._problem or self._source.problem
+        watched = "" if run is None else self._assembler.problem(self._now())
+        problem = self._problem or self._source.problem or watched
         message = problem or (f"following '{run.instruction}'" if run is not None else "idle")
         numbers = self._statistics.numbers(self._assembler.statistics()) | self._source.numbers()
         numbers |= {"expected_delay_ms": self._loop.delay_ms()}

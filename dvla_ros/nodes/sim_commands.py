@@ -13,13 +13,14 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 
 from dvla_ros.control.widowx import ARM_JOINTS
 from dvla_ros.errors import ActionError
+from dvla_ros.nodes.backends.gripper_trajectory import FINGER
 from dvla_ros.nodes.conversions import seconds
+from dvla_ros.nodes.sim_gripper_action import SimGripperAction
 from dvla_ros.simulation.trajectory import JointTrajectory, TrajectoryExecutor
 
 if TYPE_CHECKING:
     from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 
-FINGER = "left_finger"
 FORWARD_ORDER = (*ARM_JOINTS, FINGER)
 QUEUE_DEPTH = 10
 
@@ -27,6 +28,7 @@ QUEUE_DEPTH = 10
 class SimCommands:
     """Subscribes every command topic of the robot; the newest command to a joint wins, whoever sent it.
 
+    What needs messages that are not installed is left out: the Interbotix driver's topics, the gripper's action.
     Callbacks run in the executor's thread, `targets` in the physics thread.
 
     Args:
@@ -43,6 +45,9 @@ class SimCommands:
         self._finger = TrajectoryExecutor((FINGER,), np.array([finger]))
         self._deaf_until = 0.0
         self._subscribe(robot_name)
+        self._gripper_action: SimGripperAction | None = None
+        if importlib.util.find_spec("control_msgs") is not None:
+            self._gripper_action = SimGripperAction(node, robot_name, self._on_gripper_goal)
 
     def targets(self, now: float) -> tuple[np.ndarray, float]:
         """Joint targets at a time in seconds: float64 `[6]` rad and the finger in m."""
@@ -58,6 +63,8 @@ class SimCommands:
             self._arm.hold(arm)
             self._finger.hold(np.array([finger]))
             self._deaf_until = deaf_until
+        if self._gripper_action is not None:
+            self._gripper_action.drop()
 
     def _subscribe(self, robot: str) -> None:
         subscribe = self._node.create_subscription
@@ -92,9 +99,11 @@ class SimCommands:
 
     def _on_forward(self, message: Float64MultiArray) -> None:
         def hold(now: float) -> None:
-            values = _finite(message.data, FORWARD_ORDER, "forward_position_controller/commands")
+            order = ARM_JOINTS if len(message.data) == len(ARM_JOINTS) else FORWARD_ORDER
+            values = _finite(message.data, order, "forward_position_controller/commands")
             self._arm.hold(values[:6])
-            self._finger.hold(values[6:])
+            if order is FORWARD_ORDER:
+                self._finger.hold(values[6:])
 
         self._apply(hold)
 
@@ -114,6 +123,9 @@ class SimCommands:
             self._finger.hold(0.5 * _finite([message.cmd], (FINGER,), "commands/joint_single"))
 
         self._apply(hold)
+
+    def _on_gripper_goal(self, finger: float) -> None:
+        self._apply(lambda now: self._finger.hold(np.array([finger])))
 
     def _apply(self, command: Callable[[float], None]) -> None:
         now = self._node.get_clock().now().nanoseconds * 1e-9

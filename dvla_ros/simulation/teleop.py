@@ -1,5 +1,6 @@
 """Drive the simulated arm with Bridge actions, one every 0.2 s, in simulated time."""
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
@@ -53,8 +54,13 @@ class BridgeArm:
         """Bridge action `[7]` that commands `pose` next."""
         return delta_between(self.pose, pose, self._kinematics.forward(self.simulation.arm), gripper)
 
-    def apply(self, action: np.ndarray) -> None:
-        """Execute one action `[7]` over 0.2 s of simulated time; an unreachable pose leaves the arm where it is."""
+    def apply(self, action: np.ndarray, on_time: Callable[[float], None] | None = None) -> None:
+        """Execute one action `[7]` over 0.2 s of simulated time; an unreachable pose leaves the arm where it is.
+
+        Args:
+            action: Bridge action.
+            on_time: Called every 0.02 s with the seconds since the action began.
+        """
         measured = self._kinematics.forward(self.simulation.arm)
         pose, gripper = apply_delta(self.pose, measured, action)
         try:
@@ -67,6 +73,8 @@ class BridgeArm:
         for tick in range(1, ticks + 1):
             self.simulation.set_targets(start + (joints - start) * tick / ticks, finger)
             self.simulation.step(_TICK)
+            if on_time is not None:
+                on_time(tick * _TICK)
         self._joints = joints
 
     def save(self) -> Snapshot:

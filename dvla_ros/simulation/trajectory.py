@@ -40,11 +40,12 @@ class _Knot:
 
 
 class TrajectoryExecutor:
-    """Holds one trajectory at a time; a new one replaces the running one where that has come to.
+    """Holds one trajectory at a time; a new one replaces the running one at once.
 
     Facts of joint_trajectory_controller that are kept: every joint must be commanded (`allow_partial_joints_goal`
-    false), the last velocity must be zero (`allow_nonzero_velocity_at_trajectory_end` false), a new trajectory starts
-    at the present desired state (`interpolate_from_desired_state` true, which streaming needs), the last point is held.
+    false), the last velocity must be zero (`allow_nonzero_velocity_at_trajectory_end` false), a new trajectory whose
+    first point is still to come starts at the present desired state (`interpolate_from_desired_state` true, which
+    streaming needs), one that has begun already is joined where it is now, the last point is held.
 
     Args:
         names: The J joints of this controller.
@@ -73,9 +74,8 @@ class TrajectoryExecutor:
             raise ActionError(
                 f"A joint trajectory ended {late:.3f} s before it arrived; check clocks and header.stamp."
             )
-        present = _Knot(now, *self._state(now))
-        coming = [knot for knot in _knots(trajectory, start, columns) if knot.time > now]
-        self._knots = (present, *coming) if coming else tuple(_knots(trajectory, start, columns)[-1:])
+        knots = _knots(trajectory, start, columns)
+        self._knots = (_Knot(now, *self._state(now)), *knots) if knots[0].time > now else tuple(knots)
 
     def sample(self, now: float) -> np.ndarray:
         """Desired positions float64 `[J]` at a time in seconds."""

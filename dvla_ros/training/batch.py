@@ -41,6 +41,7 @@ class Batch:
         pixels: `[B, C, 2, 2]` in 0..1, as in `training.demonstrations.Frame`.
         points: `[B, 2, 3]` likewise, but in the units of the normalised state's x, y, z.
         targets: Of these B frames.
+        frozen: int64 `[B]`, leading actions that were being executed already; None when there are none.
     """
 
     images: Tensor
@@ -49,6 +50,7 @@ class Batch:
     pixels: Tensor
     points: Tensor
     targets: Targets
+    frozen: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Make demonstrations in simulation: the expert labels, the expert or a policy drives, with disturbances."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dvla_ros.control.bridge import clip_action
 from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.base import Policy
@@ -24,6 +25,9 @@ _SUPERSAMPLE = 3
 _MAX_STEPS = 50
 _STEPS_AFTER_SUCCESS = 3
 _REST_S = (0.10, 0.30)
+_LAG_S = (0.04, 0.16)
+"""When, after a row of a moving arm began, the cameras see about where it began."""
+_MOST_FROZEN = 4
 _FIRST_TRAINING_SEED = 1_000_000
 """Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
 
@@ -39,6 +43,8 @@ class CollectConfig:
         noise_m: Largest standard deviation (m) of the noise per action; each episode draws its own below it, often 0.
         kick_probability: Per action, of a shove of up to 5 cm.
         slip_probability: Per action, of a gripper command that is the wrong way round.
+        moving: Share of episodes in which the arm never rests: pictures are taken while it moves, and the first actions
+            of a label are those that it is executing (in-painting).
         weights: Share of each task family, in the order pick, put, stack, push.
         episodes_per_shard: Size of one shard.
     """
@@ -49,6 +55,7 @@ class CollectConfig:
     noise_m: float = 0.006
     kick_probability: float = 0.05
     slip_probability: float = 0.01
+    moving: float = 0.5
     weights: tuple[float, float, float, float] = (0.25, 0.25, 0.30, 0.20)
     episodes_per_shard: int = 50
 
@@ -58,7 +65,7 @@ class CollectConfig:
                 "episodes and episodes_per_shard must be 1 or more and seed 0 or more, got "
                 f"{self.episodes}, {self.episodes_per_shard} and {self.seed}."
             )
-        for name in ("kick_probability", "slip_probability"):
+        for name in ("kick_probability", "slip_probability", "moving"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f"{name} must lie in 0..1, got {getattr(self, name)}.")
         if not self.noise_m >= 0.0:
@@ -92,25 +99,58 @@ class Collector:
         self._arm.restart()
         expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
         noise = max(0.0, rng.uniform(-0.4, 1.0)) * self._config.noise_m
+        moving = self._policy is None and rng.random() < self._config.moving
+        drive = self._drive_on if moving else self._drive_and_rest
         frames: list[Frame] = []
         remaining = _STEPS_AFTER_SUCCESS
+        for frame in drive(task, expert, noise, number, rng):
+            frames.append(frame)
+            remaining -= self._simulation.judge().outcome != "running"
+            if remaining < 0:
+                break
+        return frames, self._simulation.judge().outcome == "success"
+
+    def _drive_and_rest(
+        self, task: Task, expert: Expert, noise: float, number: int, rng: np.random.Generator
+    ) -> Iterator[Frame]:
+        """One frame per action, of an arm at rest."""
         plan: Iterator[np.ndarray] = iter(())
         for _ in range(_MAX_STEPS):
             self._rest(rng)
             if self._policy is not None and rng.random() < 0.3:
                 # A policy may have left the way of the style drawn at first: label in a style that fits where it is.
                 expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
-            frame = self._frame(task, expert, number)
-            frames.append(frame)
+            frame = self._frame(task, *self._label(expert, ()), number)
             action = next(plan, None)
             if action is None:
                 plan = iter(self._drive(task, frame, rng))
                 action = next(plan)
             self._arm.apply(self._disturbed(action, noise, rng))
-            remaining -= self._simulation.judge().outcome != "running"
-            if remaining < 0:
-                break
-        return frames, self._simulation.judge().outcome == "success"
+            yield frame
+
+    def _drive_on(
+        self, task: Task, expert: Expert, noise: float, number: int, rng: np.random.Generator
+    ) -> Iterator[Frame]:
+        """One frame per action, of an arm that goes on; up to four actions ahead are decided when it is seen."""
+        decided: list[np.ndarray] = []
+        for _ in range(_MAX_STEPS):
+            decided = decided[: rng.integers(1, _MOST_FROZEN + 1)]
+            frozen = len(decided)
+            actions, futures = self._label(expert, decided)
+            at, seen = rng.uniform(*_LAG_S), []
+            if not frozen:
+                seen.append(self._frame(task, actions, futures, number))
+            while len(decided) < min(frozen + 2, _MOST_FROZEN + 1):
+                decided.append(clip_action(self._disturbed(actions[len(decided)], noise, rng)))
+
+            def look(
+                elapsed: float, at: float = at, seen: list[Frame] = seen, label=(actions, futures), d=frozen
+            ) -> None:
+                if not seen and elapsed >= at:
+                    seen.append(self._frame(task, *label, number, d))
+
+            self._arm.apply(decided.pop(0), look)
+            yield seen[0]
 
     def _draw_task(self, rng: np.random.Generator) -> Task:
         weights = np.array(self._config.weights) / sum(self._config.weights)
@@ -146,23 +186,22 @@ class Collector:
             action[6] = 1.0 - action[6]
         return action
 
-    def _frame(self, task: Task, expert: Expert, number: int) -> Frame:
+    def _frame(self, task: Task, actions: np.ndarray, futures: np.ndarray, number: int, frozen: int = 0) -> Frame:
         qpos = self._simulation.qpos()
         images = self._pictures(IMAGE_SIZE)
         points = self._points(task)
         size = np.array([self._rig.width, self._rig.height])
         pixels = np.stack([np.nan_to_num(self._rig.project(qpos, c, points) / size, nan=-1.0) for c in CAMERAS])
-        state = self._arm.state
-        actions, futures = self._label(expert)
         return Frame(
             images=images,
-            state=state,
+            state=self._arm.state,
             actions=actions,
             instruction=self._names.index(task.name),
             pixels=np.clip(pixels, -1, 2),
             points=points,
             futures=futures,
             episode=number,
+            frozen=frozen,
         )
 
     def _pictures(self, size: tuple[int, int]) -> np.ndarray:
@@ -184,14 +223,18 @@ class Collector:
         )
         return np.stack([target, place])
 
-    def _label(self, expert: Expert) -> tuple[np.ndarray, np.ndarray]:
-        """The expert's next H actions without disturbances and what the cameras see after them.
+    def _label(self, expert: Expert, decided: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The actions that are decided, the expert's after them without disturbances, and what the cameras see then.
 
         Found by simulating ahead and coming back.
         """
         snapshot = self._arm.save()
         actions = np.empty((HORIZON, 7))
-        for row in actions:
+        for index, row in enumerate(actions):
+            if index < len(decided):
+                row[:] = decided[index]
+                self._arm.apply(row)
+                continue
             command = expert.act(
                 self._simulation.scene_state(), self._arm.pose, self._arm.gripper, self._simulation.finger
             )

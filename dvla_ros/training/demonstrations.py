@@ -13,11 +13,11 @@ import numpy as np
 
 from dvla_ros.errors import ConfigurationError
 
-FORMAT = 2
+FORMAT = 3
 HORIZON = 8
 FUTURE_SIZE = (64, 48)
 """Width and height of the stored future images."""
-ARRAYS = ("images", "states", "actions", "instructions", "pixels", "points", "futures", "episodes")
+ARRAYS = ("images", "states", "actions", "instructions", "pixels", "points", "futures", "episodes", "frozen")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Frame:
         points: float32 `[2, 3]` the same two in the base frame, m.
         futures: uint8 `[C, 48, 64, 3]` RGB, what the cameras see after the chunk of `actions`.
         episode: Episode number.
+        frozen: How many of the first actions were being executed already when the picture was taken: the arm moves.
+            They are what it does, not what the expert wants; 0 for an arm at rest.
     """
 
     images: np.ndarray
@@ -66,6 +68,7 @@ class Frame:
     points: np.ndarray
     futures: np.ndarray
     episode: int
+    frozen: int = 0
 
 
 def write_shard(folder: Path, manifest: Manifest, frames: Sequence[Frame]) -> None:
@@ -80,6 +83,7 @@ def write_shard(folder: Path, manifest: Manifest, frames: Sequence[Frame]) -> No
         "points": np.stack([f.points for f in frames]).astype(np.float32),
         "futures": np.stack([f.futures for f in frames]),
         "episodes": np.array([f.episode for f in frames], dtype=np.int64),
+        "frozen": np.array([f.frozen for f in frames], dtype=np.int64),
     }
     for name, column in columns.items():
         np.save(folder / f"{name}.npy", column)
@@ -99,6 +103,7 @@ class Demonstrations:
     points: np.ndarray
     futures: np.ndarray
     episodes: np.ndarray
+    frozen: np.ndarray
 
     def __len__(self) -> int:
         return len(self.states)

@@ -103,6 +103,7 @@ class Trainer:
             pixels=torch.from_numpy(demonstrations.pixels[rows]),
             points=self._points[rows],
             targets=self._recipe.targets.rows(torch.from_numpy(rows)),
+            frozen=torch.from_numpy(demonstrations.frozen[rows]),
         )
 
     def save(self) -> None:

@@ -63,32 +63,27 @@ def assembler(latency_s: float) -> ObservationAssembler:
     return result
 
 
-def check(observation: Observation, now: float, kept: Kept, numbers: dict[tuple[str, float], int]) -> None:
+def check(observation: Observation, now: float, kept: Kept, stamps: dict[tuple[str, int], float]) -> None:
     anchor = observation.stamp
-    newest = {name: stamps[-1] for name, stamps in kept.stamps.items()}
-    assert anchor == min(newest.values())
+    assert anchor == min(of_stream[-1] for of_stream in kept.stamps.values())
     assert now - anchor <= LIMITS.max_age_s
     for camera in CAMERAS:
-        distance = min(abs(stamp - anchor) for stamp in kept.stamps[camera])
-        shown = [
-            stamp
-            for stamp in kept.stamps[camera]
-            if np.array_equal(picture(numbers[camera, stamp]), observation.images[camera])
-        ]
-        assert [abs(stamp - anchor) for stamp in shown] == [distance]
+        low, high, _ = observation.images[camera][0, 0].tolist()
+        distance = abs(stamps[camera, low + 256 * high] - anchor)
+        assert distance == min(abs(stamp - anchor) for stamp in kept.stamps[camera])
         assert distance <= LIMITS.max_skew_s
     joints = kept.stamps[JOINTS]
     if joints[0] <= anchor:
-        np.testing.assert_allclose(observation.state, OFFSET + SLOPE * anchor, atol=1e-9)
+        assert np.abs(observation.state - (OFFSET + SLOPE * anchor)).max() < 1e-9
     assert min(abs(stamp - anchor) for stamp in joints) <= LIMITS.max_skew_s
 
 
 @given(arrivals("front"), arrivals("wrist"), arrivals(JOINTS), st.sampled_from([0.0, 0.125]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_every_observation_keeps_its_promises(
     front: list[Arrival], wrist: list[Arrival], joints: list[Arrival], latency_s: float
 ) -> None:
-    streams, kept, numbers = assembler(latency_s), Kept(), {}
+    streams, kept, stamps = assembler(latency_s), Kept(), {}
     for arrival in sorted([*front, *wrist, *joints], key=lambda arrival: arrival.received):
         stamped = arrival.stamp + latency_s
         taken = stamped - latency_s
@@ -97,18 +92,18 @@ def test_every_observation_keeps_its_promises(
         if arrival.stream == JOINTS:
             streams.store_joints(stamped, taken, now)
         else:
-            numbers[arrival.stream, taken] = arrival.number
+            stamps[arrival.stream, arrival.number] = taken
             streams.store_image(arrival.stream, stamped, arrival.number, now)
         try:
             observation = streams.assemble(now, 0.0)
         except ObservationError:
             continue
         if observation is not None:
-            check(observation, now, kept, numbers)
+            check(observation, now, kept, stamps)
 
 
 @given(st.floats(5.0, 60.0), st.floats(5.0, 200.0), st.integers(0, 2**32 - 1))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_steady_streams_in_any_order_of_arrival_give_an_observation_at_every_time(
     camera_hz: float, joints_hz: float, seed: int
 ) -> None:

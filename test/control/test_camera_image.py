@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import pytest
-from cv_bridge import CvBridge
-from sensor_msgs.msg import Image
 
 from dvla_ros.control.camera_image import decode_camera
 from dvla_ros.errors import ObservationError
@@ -51,17 +49,6 @@ def test_the_picture_is_a_copy() -> None:
     data[:] = bytes(len(data))
     np.testing.assert_array_equal(picture, PICTURE)
     assert picture.flags.writeable
-
-
-@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8"])
-def test_colours_and_grey_are_as_cv_bridge_has_them(encoding: str) -> None:
-    channels = {"rgba8": 4, "bgra8": 4, "mono8": 1}.get(encoding, 3)
-    pixels = np.random.default_rng(1).integers(0, 256, (6, 8 * channels), dtype=np.uint8)
-    message = Image(height=6, width=8, encoding=encoding, step=8 * channels)
-    message.data.frombytes(pixels.tobytes())
-    np.testing.assert_array_equal(
-        decode_camera(message, "front"), CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
-    )
 
 
 @pytest.mark.parametrize(

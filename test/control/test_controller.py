@@ -15,13 +15,12 @@ from dvla_ros.control.kinematics import WidowXKinematics, forward
 from dvla_ros.control.rotation import euler_from_matrix
 from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.control.widowx import FINGER_OPEN, VELOCITY_LIMIT
-from dvla_ros.control.workspace import WorkspaceBox
 from dvla_ros.errors import ConfigurationError
 
 START = np.array([0.1, -0.3, 0.6, 0.05, 1.2, 0.0])
 TICK = 0.02
 FORWARD = np.array([0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5])
-EVERYWHERE = SafetyConfig(workspace=WorkspaceBox((-9.0, -9.0, -9.0), (9.0, 9.0, 9.0)))
+EVERYWHERE = SafetyConfig(workspace_lower=(-9.0, -9.0, -9.0), workspace_upper=(9.0, 9.0, 9.0))
 
 
 class Bench:

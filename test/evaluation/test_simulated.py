@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from dvla_ros.control.replanning import ReplanningConfig
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.seams import SeamRecorder
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, pick_confusion, summarise
 from dvla_ros.nodes.node_table import shipped_checkpoint
 from dvla_ros.policies.load import load_policy
@@ -30,7 +32,7 @@ def test_a_wrong_colour_stands_off_the_diagonal_of_the_confusion_table():
     assert table["green"]["none"] == 1
 
 
-@pytest.mark.parametrize("wrong", [{"tasks": ("fly",)}, {"episodes": 0}, {"seed": -1}, {"settle_s": -0.1}])
+@pytest.mark.parametrize("wrong", [{"tasks": ("fly",)}, {"episodes": 0}, {"seed": -1}, {"inference_s": -0.1}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         SimulateConfig(**wrong)
@@ -58,3 +60,38 @@ def test_the_same_seed_gives_the_same_episode(shipped):
 def test_more_actions_than_a_chunk_holds_are_refused(shipped):
     with pytest.raises(ConfigurationError, match="execute_steps"):
         SimulatedEpisodes(shipped, SimulateConfig(execute_steps=9))
+
+
+def drive(policy, mode, delay, episodes=2, **changes):
+    config = SimulateConfig(
+        tasks=("pick_red", "pick_green", "pick_blue"),
+        episodes=episodes,
+        seed=40,
+        inference_s=delay,
+        replanning=ReplanningConfig(mode=mode, lead_s=0.0),
+        **changes,
+    )
+    recorder = SeamRecorder(config.control_hz)
+    return list(SimulatedEpisodes(policy, config, recorder).run()), recorder.figures()
+
+
+def test_in_painting_picks_up_cubes_while_it_thinks_for_two_rows(shipped):
+    episodes, seams = drive(shipped, "inpaint", 0.4, episodes=6)
+    assert [e.outcome for e in episodes].count("success") >= 5
+    assert seams.seams > 6
+
+
+def test_frozen_rows_leave_the_seam_where_it_was(shipped):
+    _, seams = drive(shipped, "inpaint", 0.3)
+    assert seams.seam_position_jump_max < 1e-6
+    assert seams.gap_s == 0.0
+
+
+def test_the_naive_way_jumps_at_seams(shipped):
+    _, seams = drive(shipped, "async", 0.3, time_limit=5.0)
+    assert seams.seam_position_jump > 1e-3
+
+
+def test_synchronous_replanning_waits_between_chunks(shipped):
+    _, seams = drive(shipped, "sync", 0.3, time_limit=4.0)
+    assert seams.gap_s >= 0.3

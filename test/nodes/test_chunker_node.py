@@ -23,7 +23,8 @@ from dvla_ros.srv import ResetEpisode
 CHUNKS = "/policy_node/action_chunk"
 JOINTS = "/wx250s/joint_states"
 ARM = "/wx250s/arm_controller/joint_trajectory"
-MOVING = ["-p", "chunker_node:dry_run:=false", "-p", "chunker_node:discovery_s:=0.3"]
+QUICK = ["-p", "chunker_node:discovery_s:=0.3", "-p", "chunker_node:lock_memory:=false"]
+MOVING = ["-p", "chunker_node:dry_run:=false", *QUICK]
 
 
 def down_chunk(node, rows=5, sequence=0, width=7):
@@ -79,7 +80,7 @@ def test_diagnostics_carry_rate_and_latency(ros_world):
     assert float(numbers["observation_to_publication_ms_p50"]) == pytest.approx(100.0)
 
 
-@pytest.mark.parametrize("ros_world", [["-p", "chunker_node:discovery_s:=0.1"]], indirect=True)
+@pytest.mark.parametrize("ros_world", [QUICK], indirect=True)
 def test_a_dry_run_is_the_default_and_moves_nothing(ros_world):
     ros_world.start(SimNode)
     ros_world.start(ChunkerNode)

@@ -34,6 +34,15 @@ def test_grey_becomes_three_equal_channels():
     assert (image == 77).all()
 
 
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "bayer_rggb8", "bayer_bggr8"])
+def test_every_pixel_is_as_cv_bridge_has_it(encoding):
+    width = {"rgba8": 4, "bgra8": 4, "rgb8": 3, "bgr8": 3}.get(encoding, 1) * 8
+    message = Image(height=6, width=8, encoding=encoding, step=width)
+    message.data.frombytes(np.random.default_rng(1).integers(0, 256, 6 * width, dtype=np.uint8).tobytes())
+    expected = CvBridge().imgmsg_to_cv2(message, desired_encoding="rgb8")
+    np.testing.assert_array_equal(decode_image(message, "front"), expected)
+
+
 def test_a_jpeg_keeps_colours_and_their_order():
     image = decode_image(compress_image(ORANGE, quality=95), "front")
     assert np.abs(image.astype(int) - ORANGE).max() < 12

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dvla_ros.control.assembler import AssemblerConfig, ObservationAssembler
+from dvla_ros.control.replanning import ReplanningConfig
 from dvla_ros.errors import ObservationError
 from dvla_ros.nodes.inference_loop import InferenceLoop, LoopSettings
 from dvla_ros.nodes.run import Run, RunLimits
@@ -37,6 +38,9 @@ def test_a_ticket_wakes_whoever_waits():
     assert ticket.value == "done"
 
 
+SYNC = LoopSettings(ReplanningConfig(mode="sync", settle_s=0.0))
+
+
 class Silence:
     """Output that keeps what is reported."""
 
@@ -58,9 +62,7 @@ def loop(checkpoint):
     )
     assembler.add_camera("front", lambda payload: payload, 15.0)
     clock = iter(np.arange(100.0, 1e6, 0.05))
-    loop = InferenceLoop(
-        load_policy(checkpoint), assembler, LoopSettings(0.02, 0.0, 0.0), lambda: float(next(clock)), Silence(), 7
-    )
+    loop = InferenceLoop(load_policy(checkpoint), assembler, SYNC, lambda: float(next(clock)), Silence(), 7)
     loop.start()
     yield loop
     loop.stop()
@@ -95,9 +97,7 @@ def test_tokens_that_are_no_chunk_are_reported_and_send_nothing(checkpoint):
     for camera in ("front", "wrist"):
         assembler.add_camera(camera, lambda payload: payload, 15.0)
     output = Silence()
-    loop = InferenceLoop(
-        Babbling(load_policy(checkpoint)), assembler, LoopSettings(0.02, 0.0, 0.0), time.monotonic, output, 7
-    )
+    loop = InferenceLoop(Babbling(load_policy(checkpoint)), assembler, SYNC, time.monotonic, output, 7)
     loop.start()
     run = loop.follow("pick up the red cube", RunLimits())
     while not output.reported.wait(0.02):

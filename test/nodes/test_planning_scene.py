@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from ros_messages import test_messages_environment, use_test_messages
 from std_srvs.srv import Trigger
 
+from dvla_ros.control.preview import JointPreview
 from dvla_ros.control.widowx import ARM_JOINTS, NEUTRAL
 from dvla_ros.errors import ConfigurationError, DependencyError
 from dvla_ros.nodes.planning_scene import GROUP, SPACING, PlanningSceneGate, states_along
@@ -28,7 +28,7 @@ def turn(angle, samples=11):
     """A planned path that turns the waist by an angle in radians."""
     positions = np.tile(NEUTRAL, (samples, 1))
     positions[:, 0] = np.linspace(0.0, angle, samples)
-    return SimpleNamespace(positions=positions)
+    return JointPreview(np.arange(samples) * 0.02, positions, np.zeros((samples, 6)), np.ones(samples), 1)
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ def test_states_are_asked_for_all_along_the_path(ros_world, make_gate, move_grou
     gate.check_path(turn(0.5))
     states = [dict(zip(r.robot_state.joint_state.name, r.robot_state.joint_state.position, strict=True))
               for r in move_group.requests]  # fmt: skip
-    waist = [0.0, *(state["waist"] for state in states)]
+    waist = [state["waist"] for state in states]
     assert set(states[0]) == set(ARM_JOINTS)
     assert max(np.diff(waist)) <= SPACING + 1e-9
-    assert waist[-1] == pytest.approx(0.5)
+    assert (waist[0], waist[-1]) == (0.0, pytest.approx(0.5))
     assert {request.group_name for request in move_group.requests} == {GROUP}
 
 
@@ -110,7 +110,7 @@ def test_a_path_into_a_wall_is_rejected_with_the_names_of_what_would_touch(ros_w
     move_group.wall = 0.42
     verdict = gate.check_path(turn(0.5))
     assert (verdict.accepted, verdict.reason) == (False, "collision")
-    assert verdict.detail == "State 9 of 10 on the path: wx250s/gripper_link touches wall."
+    assert verdict.detail == "State 10 of 11 on the path: wx250s/gripper_link touches wall."
 
 
 def test_a_wall_that_the_path_does_not_reach_does_no_harm(ros_world, make_gate, move_group):
@@ -137,7 +137,7 @@ def test_answers_that_come_too_late_reject(ros_world, make_gate, move_group):
     verdict = gate.check_path(turn(0.1))
     assert TIMEOUT_S <= time.monotonic() - start < TIMEOUT_S + 0.3
     assert verdict.reason == "validity_timeout"
-    assert verdict.detail == "2 of 2 answers of /check_state_validity had not come after 0.5 s."
+    assert verdict.detail == "3 of 3 answers of /check_state_validity had not come after 0.5 s."
 
 
 def test_late_answers_do_not_count_for_the_next_path(ros_world, make_gate, move_group):
@@ -183,8 +183,12 @@ def test_a_callback_of_the_nodes_only_thread_may_wait_for_the_verdict(ros_world,
 def test_a_path_too_long_to_be_checked_is_rejected(make_gate):
     verdict = make_gate(max_states=10).check_path(turn(0.6))
     assert verdict.reason == "validity_too_long"
-    assert "12 states 0.05 rad apart" in verdict.detail
+    assert "13 states 0.05 rad apart" in verdict.detail
     assert "allowed are 10" in verdict.detail
+
+
+def test_where_nothing_moves_nothing_is_asked(make_gate):
+    assert make_gate().check_path(turn(0.5, samples=0)).accepted
 
 
 @pytest.mark.parametrize("settings", [{"timeout_s": 0.0}, {"max_states": 0}])
@@ -200,20 +204,20 @@ def test_without_the_messages_the_packages_are_named(ros_world, monkeypatch):
 
 
 angles = st.floats(-1.0, 1.0, width=32)
-paths = st.lists(st.lists(angles, min_size=6, max_size=6), min_size=1, max_size=8).map(lambda rows: np.array(rows))
+paths = st.lists(st.lists(angles, min_size=6, max_size=6), min_size=1, max_size=8).map(np.array)
 
 
 @given(paths)
 def test_no_joint_steps_further_than_the_spacing_and_the_end_is_reached(positions):
     states = states_along(positions, SPACING)
-    steps = np.abs(np.diff(np.vstack([positions[:1], states]), axis=0))
-    assert steps.max() <= SPACING + 1e-9
-    np.testing.assert_allclose(states[-1], positions[-1], atol=1e-9)
+    steps = np.abs(np.diff(states, axis=0))
+    assert steps.max(initial=0.0) <= SPACING + 1e-9
+    np.testing.assert_allclose(states[[0, -1]], positions[[0, -1]], atol=1e-9)
 
 
 @given(paths)
 def test_every_turning_point_of_a_path_is_near_a_state(positions):
-    states = np.vstack([positions[:1], states_along(positions, SPACING)])
+    states = states_along(positions, SPACING)
     for row in positions:
         assert np.abs(states - row).max(axis=1).min() <= 0.5 * SPACING + 1e-9
 

@@ -16,7 +16,7 @@ from dvla_ros.action import RunPolicy
 from dvla_ros.control.bridge import ACTION_NAMES
 from dvla_ros.control.widowx import FINGER_OPEN, JOINT_STATE_ORDER, NEUTRAL
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.msg import ActionChunk, DenoisingTrace
+from dvla_ros.msg import ActionChunk, DenoisingTrace, ExecutionStatus
 from dvla_ros.nodes.conversions import chunk_from_message, to_duration
 from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.nodes.policy_node import LATCHED_QOS, PolicyNode
@@ -78,7 +78,7 @@ def test_an_instruction_makes_chunks_with_traces(ros_world, start):
     RobotTopics(ros_world.probe)
     chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
     traces = ros_world.probe.collect(DenoisingTrace, TRACES)
-    start()
+    start(replanning="sync")
     assert chunks.empty()
     send_instruction(ros_world, "pick up the red cube")
     first, second = (chunk_from_message(chunks.get(timeout=10)) for _ in range(2))
@@ -338,3 +338,40 @@ def test_a_request_that_lacks_something_is_told_so(ros_world, start, changes, wo
     answer = ros_world.probe.call(GetActionChunk, "/policy_node/get_action_chunk", request(**changes))
     assert not answer.success
     assert words in answer.message
+
+
+def test_the_next_chunk_repeats_the_rows_that_are_executed_meanwhile(ros_world, start):
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    start(instruction="pick up the red cube")
+    first, second = (chunk_from_message(chunks.get(timeout=10)) for _ in range(2))
+    row = round((second.stamp - first.stamp) / first.dt)
+    frozen = second.frozen_steps
+    assert second.stamp == pytest.approx(first.stamp + row * first.dt, abs=1e-6)
+    assert frozen >= 1
+    assert second.execute_reserve
+    assert np.allclose(second.actions[:frozen], first.actions[row : row + frozen], atol=1e-6)
+
+
+def test_a_refused_chunk_is_not_counted_on(ros_world, start):
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    statuses = ros_world.probe.create_publisher(ExecutionStatus, "/chunker_node/execution_status", 10)
+    start(instruction="pick up the red cube")
+    first = chunk_from_message(chunks.get(timeout=10))
+    statuses.publish(ExecutionStatus(epoch=first.epoch, sequence=first.sequence, accepted=False, reason="speed"))
+    second = chunk_from_message(chunks.get(timeout=10))
+    assert second.frozen_steps == 0
+
+
+def test_a_picture_that_stays_the_same_while_the_arm_moves_is_a_frozen_camera(ros_world, start):
+    moving = JointState(name=list(JOINTS.name), position=list(JOINTS.position))
+    RobotTopics(ros_world.probe, joints=moving)
+    diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
+    start(instruction="pick up the red cube", frozen_s=0.3)
+
+    def turn():
+        moving.position[0] += 0.01
+
+    ros_world.probe.create_timer(0.05, turn)
+    assert problem_in(ros_world, diagnostics, "front")

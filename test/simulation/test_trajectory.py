@@ -36,9 +36,17 @@ def test_the_last_point_is_held(executor):
     assert executor.sample(99.0).tolist() == [3.0, 4.0]
 
 
-def test_a_stamp_in_the_past_skips_points_that_are_over(executor):
-    executor.accept(trajectory([1.0, 2.0], [[50.0, 50.0], [3.0, 4.0]], start=10.0), now=11.5)
-    assert executor.sample(11.75) == pytest.approx([2.0, 3.0])
+def test_a_trajectory_that_has_begun_is_joined_where_it_is_now(executor):
+    executor.accept(trajectory([1.0, 2.0], [[1.5, 2.5], [3.5, 4.5]], start=10.0), now=11.5)
+    assert executor.sample(11.75) == pytest.approx([3.0, 4.0])
+
+
+def test_a_plan_sent_again_from_its_own_states_changes_nothing(executor):
+    positions, velocities = [[1.0, 2.0], [2.0, 3.0], [2.5, 3.0]], [[0.0, 0.0], [0.8, 0.4], [0.0, 0.0]]
+    executor.accept(trajectory([0.0, 1.0, 2.0], positions, velocities, start=10.0), now=10.0)
+    before = [executor.sample(time).tolist() for time in (11.25, 11.5, 11.75)]
+    executor.accept(trajectory([0.0, 1.0], positions[1:], velocities[1:], start=11.0), now=11.01)
+    assert [executor.sample(time).tolist() for time in (11.25, 11.5, 11.75)] == before
 
 
 def test_a_stamp_in_the_future_approaches_the_first_point_from_now(executor):

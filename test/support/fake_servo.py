@@ -67,7 +67,7 @@ class FakeServo(Node):
         self.refused = self.stale = self.followed = 0
         self.agrees = True
         self._frame = f"{robot_name}/base_link"
-        self._type, self._paused = None, False
+        self._type, self._paused, self._restarting = None, False, False
         self._status = ServoStatus.NO_WARNING
         self._commands = {}
         self._measured = self._commanded = None
@@ -87,10 +87,7 @@ class FakeServo(Node):
 
     def restart(self):
         """What others see of a quick restart: another publisher, and no command type."""
-        with self._lock:
-            self.destroy_publisher(self._status_publisher)
-            self._type = None
-            self._status_publisher = self.create_publisher(ServoStatus, "~/status", 10)
+        self._restarting = True  # done in the thread that spins the node, as destroying must be
 
     def stop(self):
         """End the loop; afterwards the node may be destroyed."""
@@ -102,6 +99,11 @@ class FakeServo(Node):
 
     def _on_joints(self, message):
         self._measured = joints_by_name(message, ARM_JOINTS)
+        if self._restarting:
+            with self._lock:
+                self.destroy_publisher(self._status_publisher)
+                self._type, self._restarting = None, False
+                self._status_publisher = self.create_publisher(ServoStatus, "~/status", 10)
 
     def _on_switch(self, request, response):
         if self.agrees and request.command_type in (0, 1, 2):
@@ -199,11 +201,11 @@ class FakeServo(Node):
 
 def _limited(difference):
     """At most the greatest linear and angular step of one cycle."""
-    for part, scale in ((difference[:3], LINEAR_SCALE), (difference[3:], ROTATIONAL_SCALE)):
-        length = np.linalg.norm(part)
-        if length > scale * PERIOD_S:
-            part *= scale * PERIOD_S / length
-    return difference
+    excess = [
+        np.linalg.norm(difference[:3]) / (LINEAR_SCALE * PERIOD_S),
+        np.linalg.norm(difference[3:]) / (ROTATIONAL_SCALE * PERIOD_S),
+    ]
+    return difference / np.repeat(np.maximum(excess, 1.0), 3)
 
 
 def _vector(twist):

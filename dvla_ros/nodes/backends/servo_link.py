@@ -114,6 +114,11 @@ class ServoLink:
         }
         return numbers | {f"servo_{name}": count for name, count in self._counts.items()}
 
+    def rehearse(self) -> None:
+        """From now on commands arrive nowhere: ask Servo for nothing, and let them be sent."""
+        self._node.destroy_timer(self._timer)
+        self.switched = True
+
     def close(self) -> None:
         """Stop watching."""
         self._node.destroy_timer(self._timer)

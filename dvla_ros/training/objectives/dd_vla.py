@@ -76,7 +76,13 @@ class DdVlaObjective:
         assert batch.targets.tokens is not None
         prefix = model.prefill(batch.images, batch.text, batch.state)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
-        canvas, masked = mask_for_training(tokens, model.config.vocabulary, generator, schedule=config.schedule)
+        canvas, masked = mask_for_training(
+            tokens,
+            model.config.vocabulary,
+            generator,
+            schedule=config.schedule,
+            frozen_prefix=self._frozen_tokens(batch, tokens),
+        )
         canvas = self._partly_shown(canvas, tokens, generator)
         logits = model.logits(prefix.repeat(config.masks), canvas)
         assert isinstance(logits, Tensor)
@@ -84,6 +90,13 @@ class DdVlaObjective:
         total = cross_entropy + config.expectation * expectation
         losses = Losses(total, {"tokens": cross_entropy, "expectation": expectation})
         return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
+
+    def _frozen_tokens(self, batch: Batch, tokens: Tensor) -> Tensor | None:
+        """Leading tokens that the network is given, int64 `[B * masks]`: of actions that were being executed."""
+        if batch.frozen is None:
+            return None
+        horizon = batch.targets.actions.shape[1]
+        return (batch.frozen * (tokens.shape[1] // horizon)).repeat_interleave(self._config.masks)
 
     def _partly_shown(self, canvas: Tensor, tokens: Tensor, generator: torch.Generator) -> Tensor:
         probability = self._config.no_mask_token_prob

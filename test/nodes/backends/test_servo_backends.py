@@ -1,4 +1,4 @@
-"""Through MoveIt Servo the simulated arm goes where it is commanded, and what Servo says against it becomes a reason."""
+"""Through MoveIt Servo the arm goes where it is commanded, and what Servo says against it becomes a reason."""
 
 import subprocess
 import sys
