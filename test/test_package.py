@@ -47,6 +47,8 @@ WITHOUT_ROSDEP_KEY = {
     "diffusers": "diffusers",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "mink": "mink",
+    "rosbags": "rosbags",
+    "ruckig": "ruckig",
     "safetensors": "safetensors",
     "tokenizers": "tokenizers",
     "tyro": "tyro",

@@ -69,4 +69,4 @@ class ControllerConfig:
         """Part of the largest speed that is allowed `since` seconds after motion began."""
         if since >= self.slow_start_s:
             return 1.0
-        return self.slow_start_scale + (1.0 - self.slow_start_scale) * max(since, 0.0) / self.slow_start_s
+        return self.slow_start_scale + (1.0 - self.slow_start_scale) * since / self.slow_start_s

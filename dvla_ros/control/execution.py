@@ -151,6 +151,7 @@ class PlanExecution:
         self._drop(self.last_tick)
         self.motion.rest_at(self.command.arm)
         self._check.pause()
+        self._moving_since = self._row_less_since = None
         self.clock_jumps += int(jumped)
         self.cause = Cause("clock_jump" if jumped else "tick_gap", f"{gap:.3f} s between two updates.")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from dvla_ros.denoising.canvas import FREE, Canvas, WarmStart
 from dvla_ros.denoising.commit import commit
 from dvla_ros.denoising.noise import Noise
-from dvla_ros.denoising.sampling import lowest, probability_of, sample
+from dvla_ros.denoising.sampling import lowest, others_last, probability_of, sample
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
 from dvla_ros.denoising.warm_start import usable_guess
@@ -170,6 +170,9 @@ class HierarchicalDenoiser:
     def _chosen(self, state: HierarchicalState, probability: Tensor, masked: Tensor) -> Tensor:
         """The one action of each chunk that this step works on, bool `[B, H]`; any where all are complete."""
         rank = self._action_confidence(state, probability, masked)
+        if state.first is not None:
+            needed = state.first.expand_as(masked)
+            rank = others_last(rank, _actions(needed, state.span, rank.shape[1]).any(dim=-1))
         rank = rank.masked_fill(state.remaining == 0, -torch.inf).masked_fill(state.active, torch.inf)
         best = rank.argmax(dim=-1, keepdim=True)  # of equals the first, that is the earliest action
         return torch.zeros_like(state.active).scatter(-1, best, True)

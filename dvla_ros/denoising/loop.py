@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -50,7 +50,7 @@ class DenoisingResult:
         tokens: int64 `[B, L]`, no mask token among them.
         confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed.
         trace: One entry per denoising step; empty when it was not asked for.
-        nfe: Network function evaluations: the steps, and one more where a guess was checked.
+        nfe: Network function evaluations: the steps, and one more where a guess was checked and some of it was kept.
         filled: bool `[B, L]`, positions that were still undecided when decoding was stopped, by the deadline or because
             all that was needed was decided, and took the arg-max of the last logits. They are not in the trace.
     """
@@ -91,8 +91,9 @@ def denoise(
         warm_start: A guess to start from.
         guess_share: Ask the network about the guess first, and drop what has less than this share of the likeliest
             token's probability, see `checked_guess`; in 0..1, None to take the guess as it is.
-        needed: bool `[L]`, positions that must be decided before decoding may end; None for all. It ends once they are
-            in every row, and the others are filled. A decoder that re-masks might have changed its mind later.
+        needed: bool `[L]`, positions that must be decided before decoding may end; None for all. They are decided first
+            where the decoder has a choice, see `DecodeState.first`. Once they are in every row it ends, and the others
+            are filled. A decoder that re-masks might have changed its mind later.
         deadline_s: No further step is started after this many seconds; the first always runs.
         finish_early: End when nothing (needed) is undecided in any row. Asking waits for the device after every step.
         keep_trace: Whether to keep an entry per step.
@@ -109,25 +110,34 @@ def denoise(
     awaited = _awaited(needed, canvas, finish_early, device)
     noise = Noise(seeds, device)
     allowed = None if canvas.one_vocabulary else canvas.allowed(device)
-    checks = 0
+
+    def ask(tokens: Tensor) -> Scores:
+        return _checked(logits_fn(tokens), noise.batch_size, canvas, allowed)
+
+    blank, about_blank = None, None
     if warm_start is not None and guess_share is not None:
         blank, fixed = canvas.initial(noise.batch_size, frozen_tokens, device)
-        answer = _checked(logits_fn(blank), noise.batch_size, canvas, allowed)
-        warm_start, checks = checked_guess(usable_guess(canvas, warm_start, fixed), answer.logits, guess_share), 1
+        about_blank = ask(blank)
+        warm_start = checked_guess(usable_guess(canvas, warm_start, fixed), about_blank.logits, guess_share)
     state = denoiser.start(canvas, noise=noise, frozen_tokens=frozen_tokens, warm_start=warm_start, device=device)
+    if needed is not None:
+        state = replace(state, first=awaited)
+    # Where nothing is kept of a guess, the question about it was the first step's already.
+    known = about_blank if blank is not None and torch.equal(state.tokens, blank) else None
+    checks = int(about_blank is not None) - int(known is not None and state.num_steps > 0)
     trace: list[StepTrace] = []
     scores = None
-    nfe = 0
-    while nfe < state.num_steps and not (nfe and _is_over(state, awaited, started, deadline_s, clock, device)):
-        scores = _checked(logits_fn(state.tokens), noise.batch_size, canvas, allowed)
-        state, entry = denoiser.step(nfe, state, scores, noise)
-        nfe += 1
+    steps = 0
+    while steps < state.num_steps and not (steps and _is_over(state, awaited, started, deadline_s, clock, device)):
+        scores = known if steps == 0 and known is not None else ask(state.tokens)
+        state, entry = denoiser.step(steps, state, scores, noise)
+        steps += 1
         if keep_trace:
             trace.append(entry)
-    tokens, confidence, filled = _fill(state, scores, complete=nfe == state.num_steps)
+    tokens, confidence, filled = _fill(state, scores, complete=steps == state.num_steps)
     if not bool(torch.isfinite(confidence).all()):
         raise ActionError("The network answered with NaN logits; check the observation and the checkpoint.")
-    return DenoisingResult(tokens, confidence, tuple(trace), nfe + checks, filled)
+    return DenoisingResult(tokens, confidence, tuple(trace), steps + checks, filled)
 
 
 def _awaited(needed: Tensor | None, canvas: Canvas, finish_early: bool, device: torch.device) -> Tensor | None:

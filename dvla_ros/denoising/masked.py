@@ -9,7 +9,7 @@ from torch import Tensor
 from dvla_ros.denoising.canvas import Canvas, WarmStart
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.plan import StepPlan
-from dvla_ros.denoising.sampling import entropy, lowest, probability_of, safe_log, sample
+from dvla_ros.denoising.sampling import entropy, lowest, others_last, probability_of, safe_log, sample
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
@@ -181,7 +181,7 @@ class MaskedDenoiser:
         proposal = torch.where(masked, self._propose(index, log_p, state.plan, noise), state.tokens)
         probability = probability_of(proposal, log_p)
 
-        score = self._score(index, log_p, probability, state, noise)
+        score = others_last(self._score(index, log_p, probability, state, noise), state.first)
         pool = ~state.frozen if self.config.remask == "released" else masked
         stay = lowest(score, pool, state.plan.masked_after[index])
         remasked = stay & ~masked

@@ -6,6 +6,7 @@ from torch import Tensor
 from dvla_ros.denoising.noise import Noise
 
 _TINY = 1e-20
+_OUT_OF_REACH = 1e4  # more than any two log probabilities of at least 1e-20 differ, noise included
 
 
 def safe_log(value: Tensor) -> Tensor:
@@ -73,3 +74,14 @@ def lowest(score: Tensor, pool: Tensor, count: Tensor) -> Tensor:
         bool `[B, L]`.
     """
     return pool & (rank_from_lowest(score, pool) < count)
+
+
+def others_last(score: Tensor, first: Tensor | None) -> Tensor:
+    """Scores in which every position that is not `first` ranks below all that are.
+
+    Args:
+        score: float `[B, L]`, log probabilities, perhaps with Gumbel noise.
+        first: bool, broadcast with the scores; None for no preference.
+    """
+    # Taken from the others, so that the ranking of the first ones loses no precision.
+    return score if first is None else score - _OUT_OF_REACH * ~first

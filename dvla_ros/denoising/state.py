@@ -1,6 +1,6 @@
 """What a decoder carries from step to step, and what a step leaves behind for the trace."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ class DecodeState:
         undecided: bool `[B, L]`, positions that a further step may still change: the masked ones of a decoder that
             never looks back. The loop may end when there are none, and takes the arg-max there at a deadline.
         num_steps: Denoising steps that complete every chunk of the batch.
+        first: bool `[L]`, positions that are to be decided before all others, where the decoder has a choice; None
+            where it is free. The loop sets it when decoding may end with them.
     """
 
     tokens: Tensor
@@ -37,6 +39,7 @@ class DecodeState:
     frozen: Tensor
     undecided: Tensor
     num_steps: int
+    first: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from dvla_ros.denoising.canvas import Canvas, WarmStart
 from dvla_ros.denoising.commit import commit
 from dvla_ros.denoising.noise import Noise
-from dvla_ros.denoising.sampling import entropy, probability_of, rank_from_lowest, sample
+from dvla_ros.denoising.sampling import entropy, others_last, probability_of, rank_from_lowest, sample
 from dvla_ros.denoising.schedules import even_counts
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
@@ -137,7 +137,10 @@ class ThresholdDenoiser:
         entropies = entropy(log_p) if self.config.accept == "entropy_bound" else None
         certainty = probability if entropies is None else -entropies
         place = masked.sum(dim=-1, keepdim=True) - rank_from_lowest(certainty, masked)  # n, from 1 for the surest
-        chosen = masked & (self._accepted(probability, entropies, place, masked) | (place <= state.at_least[index]))
+        turn = place
+        if state.first is not None:
+            turn = masked.sum(dim=-1, keepdim=True) - rank_from_lowest(others_last(certainty, state.first), masked)
+        chosen = masked & (self._accepted(probability, entropies, place, masked) | (turn <= state.at_least[index]))
         return commit(state, chosen, proposal, probability)
 
     def _at_least(self, unknown: int, canvas: Canvas) -> list[int]:

@@ -70,7 +70,8 @@ class GetActionChunkServer:
             mode=policy.spec.mode,
             names=policy.spec.action_names,
             execute_steps=policy.spec.execute_steps,
-            frozen_steps=request.frozen_steps,
+            frozen_steps=prediction.frozen_steps,
+            decided_steps=prediction.decided_steps,
             observation_stamp=stamp,
             confidence=prediction.confidence,
         )

@@ -1,7 +1,8 @@
 """Make demonstrations in simulation: the expert labels, the expert or a policy drives, with disturbances."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -74,6 +75,18 @@ class CollectConfig:
             raise ConfigurationError(f"weights needs {len(FAMILIES)} shares >= 0 for {FAMILIES}, got {self.weights}.")
 
 
+class _Once:
+    """Takes one frame, at the first call that is late enough."""
+
+    def __init__(self, at: float, take: Callable[[], Frame]) -> None:
+        self._at, self._take = at, take
+        self.frame: Frame | None = None
+
+    def __call__(self, elapsed: float) -> None:
+        if self.frame is None and elapsed >= self._at:
+            self.frame = self._take()
+
+
 class Collector:
     """Runs episodes and yields labelled frames; create and use in one thread (OpenGL)."""
 
@@ -137,20 +150,15 @@ class Collector:
             decided = decided[: rng.integers(1, _MOST_FROZEN + 1)]
             frozen = len(decided)
             actions, futures = self._label(expert, decided)
-            at, seen = rng.uniform(*_LAG_S), []
-            if not frozen:
-                seen.append(self._frame(task, actions, futures, number))
             while len(decided) < min(frozen + 2, _MOST_FROZEN + 1):
                 decided.append(clip_action(self._disturbed(actions[len(decided)], noise, rng)))
 
-            def look(
-                elapsed: float, at: float = at, seen: list[Frame] = seen, label=(actions, futures), d=frozen
-            ) -> None:
-                if not seen and elapsed >= at:
-                    seen.append(self._frame(task, *label, number, d))
-
+            look = _Once(rng.uniform(*_LAG_S), partial(self._frame, task, actions, futures, number, frozen))
+            if not frozen:
+                look(_LAG_S[1])
             self._arm.apply(decided.pop(0), look)
-            yield seen[0]
+            assert look.frame is not None
+            yield look.frame
 
     def _draw_task(self, rng: np.random.Generator) -> Task:
         weights = np.array(self._config.weights) / sum(self._config.weights)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dvla_ros.control.pacing import PacedThread, request_realtime
+from dvla_ros.control import pacing, realtime
+from dvla_ros.control.pacing import PacedThread
 from dvla_ros.errors import ConfigurationError
 
 PATIENCE_S = 20.0
@@ -123,11 +124,14 @@ def test_realtime_says_what_the_thread_really_got() -> None:
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
-def test_refused_priority_is_reported_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_priority_is_reported_and_the_thread_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(pid: int, policy: int, parameter: os.sched_param) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    realtime._advised.clear()
     ticks = Ticks(5)
     thread = PacedThread(ticks, rate_hz=200.0, name="commands")
     with caplog.at_level(logging.INFO):
@@ -139,8 +143,89 @@ def test_refused_priority_is_reported_once(monkeypatch: pytest.MonkeyPatch, capl
     assert "'commands'" in record.getMessage() and "rtprio" in record.getMessage()
 
 
-def test_priority_zero_asks_for_nothing() -> None:
-    assert request_realtime(0) is False
+@pytest.mark.parametrize("granted", [True, False])
+def test_memory_is_locked_before_the_first_call_and_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, granted: bool
+) -> None:
+    order: list[str] = []
+    done = threading.Event()
+
+    def lock() -> bool:
+        order.append("lock")
+        return granted
+
+    def tick() -> None:
+        order.append("tick")
+        done.set()
+
+    monkeypatch.setattr(pacing, "lock_memory", lock)
+    thread = PacedThread(tick, rate_hz=50.0, lock_memory=True)
+    thread.start()
+    assert done.wait(PATIENCE_S)
+    thread.stop()
+    assert order[:2] == ["lock", "tick"]
+    assert thread.memory_locked is granted
+    assert PacedThread(tick, rate_hz=50.0).memory_locked is False
+
+
+def test_garbage_is_collected_between_the_calls_only() -> None:
+    collected_in: list[tuple[str, bool]] = []
+    calling, done = False, threading.Event()
+
+    def note(phase: str, information: dict[str, int]) -> None:
+        if phase == "start":
+            collected_in.append((threading.current_thread().name, calling))
+
+    def litter() -> None:
+        nonlocal calling
+        calling = True
+        for _ in range(2000):
+            cycle: list[object] = []
+            cycle.append(cycle)
+        calling = False
+        if thread.garbage.collections >= 5:
+            done.set()
+
+    thread = PacedThread(litter, rate_hz=100.0, name="commands")
+    thread.start()
+    gc.callbacks.append(note)
+    try:
+        assert done.wait(PATIENCE_S)
+    finally:
+        gc.callbacks.remove(note)
+        thread.stop()
+    assert len(collected_in) >= 4
+    assert set(collected_in) == {("commands", False)}
+    assert gc.isenabled()
+
+
+def test_calls_keep_their_rate_when_somebody_sets_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours = iter(range(-1000, 1_000_000))
+    monkeypatch.setattr(time, "time", lambda: 3600.0 * next(hours))
+    monkeypatch.setattr(time, "time_ns", lambda: 3600 * 10**9 * next(hours))
+    ticks = Ticks(21)
+    thread = PacedThread(ticks, rate_hz=100.0)
+    thread.start()
+    assert ticks.done.wait(PATIENCE_S)
+    thread.stop()
+    assert ticks.times[20] - ticks.times[0] >= 20 * 10_000_000 - 2_000_000
+
+
+def test_time_of_the_callback_and_longest_gap_are_measured() -> None:
+    ticks, never = Ticks(3), threading.Event()
+
+    def slow() -> None:
+        never.wait(0.03)
+        ticks()
+
+    thread = PacedThread(slow, rate_hz=50.0)
+    thread.start()
+    assert ticks.done.wait(PATIENCE_S)
+    thread.stop()
+    summary = thread.statistics.summary()
+    assert summary.longest_busy_ms >= 30.0
+    assert summary.longest_gap_s >= 0.04 - 0.002
+    assert summary.overruns >= 2
 
 
 def test_start_shortens_the_switch_interval() -> None:
@@ -150,7 +235,7 @@ def test_start_shortens_the_switch_interval() -> None:
     thread.start()
     assert ticks.done.wait(PATIENCE_S)
     thread.stop()
-    assert sys.getswitchinterval() == pytest.approx(0.0005)
+    assert sys.getswitchinterval() == pytest.approx(0.0001)
 
 
 @pytest.mark.parametrize(("rate_hz", "priority"), [(0.0, 10), (-5.0, 10), (50.0, 100), (50.0, -1)])

@@ -3,7 +3,7 @@
 A decoder joins with a line in `EXAMPLES`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -267,6 +267,35 @@ def test_without_time_the_first_answer_completes_the_canvas_and_says_where(examp
     given_tokens, fixed = case.fixed()
     assert torch.equal(result.tokens[fixed], given_tokens[fixed])
     assert not (result.filled & fixed).any()
+
+
+@on_any_canvas(6)
+def test_decoding_may_end_once_all_that_is_needed_is_decided(example, case):
+    needed = torch.rand(case.canvas.length, generator=seeded(case.network_seed)) < 0.4
+    decoder = example.make()
+
+    result = case.run(decoder, needed=needed)
+
+    steps = list(states_with_a_need(decoder, case, needed))
+    undecided = steps[result.nfe]
+    open_after = [bool((each & needed).any()) for each in steps]
+    assert not any(open_after[max(1, result.nfe) :][:1]) and all(open_after[1 : result.nfe])
+    assert torch.equal(result.filled, undecided if result.nfe < len(steps) - 1 else torch.zeros_like(undecided))
+    assert not result.filled[:, needed].any()
+    assert (result.tokens < case.canvas.mask_token).all()
+    given_tokens, fixed = case.fixed()
+    assert torch.equal(result.tokens[fixed], given_tokens[fixed])
+
+
+def states_with_a_need(decoder, case, needed):
+    """What is undecided, bool `[B, L]`, before the first step and after each when `needed` comes first."""
+    state, allowed = replace(case.start(decoder), first=needed), case.canvas.allowed()
+    yield state.undecided
+    for index in range(state.num_steps):
+        scores = case.network(state.tokens)
+        scores = Scores(scores.logits.masked_fill(~allowed, -torch.inf), scores.rates * allowed)
+        state, _ = decoder.step(index, state, scores, Noise(case.seeds))
+        yield state.undecided
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)

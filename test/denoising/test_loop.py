@@ -3,13 +3,14 @@
 import pytest
 import torch
 from oracles import action_canvas, peaked_on, random_network, seeded
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dvla_ros.denoising.canvas import Canvas, Segment
 from dvla_ros.denoising.loop import denoise
 from dvla_ros.denoising.masked import MaskedConfig, MaskedDenoiser
 from dvla_ros.denoising.state import Scores
 from dvla_ros.denoising.threshold import ThresholdConfig, ThresholdDenoiser
-from dvla_ros.errors import ActionError
+from dvla_ros.errors import ActionError, ConfigurationError
 
 CANVAS = action_canvas()
 
@@ -132,3 +133,54 @@ def test_a_decoder_sees_rates_only_of_allowed_ids():
 def test_a_batch_needs_a_seed():
     with pytest.raises(ActionError, match="seed"):
         denoise(random_network(16, 0), CANVAS, MaskedDenoiser(MaskedConfig()), seeds=())
+
+
+def test_tokens_that_are_not_needed_are_filled_and_marked():
+    slow = SlowNetwork()
+    needed = torch.zeros(CANVAS.length, dtype=torch.bool)
+    needed[:21] = True
+
+    result = run(slow, needed=needed)
+
+    assert result.nfe == 7  # the cosine schedule leaves 34 of 56 masked then, and 39 a step before
+    assert not result.filled[:, :21].any()
+    assert result.filled[:, 21:].sum(dim=1).tolist() == [34, 34]
+    assert torch.equal(result.tokens[result.filled], slow.last_logits.argmax(-1)[result.filled])
+    assert (result.tokens < CANVAS.mask_token).all()
+
+
+def test_one_step_answers_where_nothing_is_needed():
+    assert run(SlowNetwork(), needed=torch.zeros(CANVAS.length, dtype=torch.bool)).nfe == 1
+
+
+@pytest.mark.parametrize("needed", [None, torch.arange(CANVAS.length) < 49])
+def test_the_loop_asks_the_device_once_a_step(needed):
+    network, reads = random_network(CANVAS.vocabulary, 0), []
+
+    class CountReads(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            reads[-1] += func.overloadpacket.__name__ == "_local_scalar_dense"
+            return func(*args, **(kwargs or {}))
+
+    def watched(tokens):
+        reads.append(0)
+        return network(tokens)
+
+    reads.append(0)
+    with CountReads():
+        result = run(watched, needed=needed)
+
+    assert reads[2:-1] == [1] * (result.nfe - 2)  # between two calls of the network
+
+
+@pytest.mark.parametrize(
+    "needed", [torch.zeros(3, dtype=torch.bool), torch.zeros(CANVAS.length), torch.zeros(1, 56, dtype=torch.bool)]
+)
+def test_malformed_needed_positions_are_refused(needed):
+    with pytest.raises(ActionError, match=r"Needed positions must be bool \[56\]"):
+        run(random_network(CANVAS.vocabulary, 0), needed=needed)
+
+
+def test_what_is_needed_cannot_end_a_loop_that_does_not_ask():
+    with pytest.raises(ConfigurationError, match="finish early"):
+        run(random_network(16, 0), needed=torch.ones(CANVAS.length, dtype=torch.bool), finish_early=False)

@@ -71,6 +71,12 @@ class RosWorld:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    @property
+    def thread_id(self) -> int:
+        """The kernel's number of the thread that runs all callbacks."""
+        assert self._thread.native_id is not None
+        return self._thread.native_id
+
     def _spin(self) -> None:
         while not self._closing.is_set():
             # A test that ends a node's transition from its own thread may destroy what the executor waits for.

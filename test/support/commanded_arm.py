@@ -21,6 +21,18 @@ FEW_IMAGES = ["-p", "sim_node:cameras:=[front]", "-p", "sim_node:camera_hz:=0.5"
 """ROS arguments that keep the simulation's cameras from using the cores."""
 
 
+def close_backend(ros_world, backend):
+    """Close a backend in the thread that spins its node: nothing else may take an action's client out of its wait."""
+    closed = threading.Event()
+
+    def close():
+        backend.close()
+        closed.set()
+
+    ros_world.probe.executor.create_task(close)
+    assert closed.wait(10.0), "the executor does not spin"
+
+
 class CommandedArm:
     """Moves on minimum-jerk paths between rests; commands from a thread, as the control thread does.
 
@@ -29,7 +41,7 @@ class CommandedArm:
     """
 
     def __init__(self, ros_world, backend):
-        self.backend, self.gripper = backend, 1.0
+        self.backend, self.gripper, self._world = backend, 1.0, ros_world
         self._clock = ros_world.probe.get_clock()
         self._states = []
         ros_world.probe.create_subscription(JointState, "/wx250s/joint_states", self._states.append, 10)
@@ -80,7 +92,7 @@ class CommandedArm:
     def stop(self):
         self._closing.set()
         self._thread.join()
-        self.backend.close()
+        close_backend(self._world, self.backend)
 
     def _run(self):
         due = time.monotonic()

@@ -49,5 +49,5 @@ class CommandBackend(Protocol):
         return None
 
     def close(self) -> None:
-        """Give back what was taken from the node."""
+        """Give back what was taken from the node; called in the thread that spins it, or when none does any more."""
         return None

@@ -69,7 +69,7 @@ class GripperAction:
         return self._absent or self._failure
 
     def close(self) -> None:
-        """Send no more goals; the gripper stays where the last one sends it."""
+        """Send no more goals; the gripper stays where the last one sends it. In the thread that spins the node."""
         self._node.destroy_timer(self._timer)
         self._client.destroy()
 

@@ -1,6 +1,7 @@
 """Backends are chosen by name."""
 
 import pytest
+from commanded_arm import close_backend
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.nodes.backends.choice import BACKENDS, check_backend, make_backend
@@ -19,7 +20,7 @@ def test_a_backend_says_which_topics_it_commands(ros_world, name):
     backend = make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=False)
     assert backend.topics == TOPICS[name]
     assert backend.problem() == ""
-    backend.close()
+    close_backend(ros_world, backend)
 
 
 @pytest.mark.parametrize("name", [name for name in TOPICS if name != "none"])
@@ -27,14 +28,14 @@ def test_beside_a_gripper_action_a_backend_commands_the_arm_only(ros_world, name
     backend = make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=False, gripper="gripper_action")
     assert backend.topics == TOPICS[name][:1]
     assert backend.problem().startswith("gripper_unavailable: ")
-    backend.close()
+    close_backend(ros_world, backend)
 
 
 @pytest.mark.parametrize("name", ["servo_pose", "servo_twist", "servo_joint"])
 def test_servo_backends_are_found(ros_world, name):
     backend = make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=False)
     assert any(topic.startswith("/servo_node/") for topic in backend.topics)
-    backend.close()
+    close_backend(ros_world, backend)
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are():

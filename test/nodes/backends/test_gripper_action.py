@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from commanded_arm import close_backend
 from fake_gripper import FakeGripper
 
 from dvla_ros.errors import ConfigurationError, DependencyError
@@ -25,7 +26,7 @@ def connect(ros_world):
 
     yield make
     for client in clients:
-        client.close()
+        close_backend(ros_world, client)
 
 
 @pytest.fixture

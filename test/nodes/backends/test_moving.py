@@ -39,7 +39,7 @@ def test_arm_and_gripper_go_where_they_are_commanded(connect, ros_world, name, g
     arm.gripper = 0.2
     ros_world.wait_until(lambda: arm.distance(goal) < 0.01, "the arm at its goal")
     ros_world.wait_until(lambda: abs(arm.opening - 0.2) < 0.1, "the gripper nearly closed")
-    assert arm.backend.problem() == ""
+    ros_world.wait_until(lambda: not arm.backend.problem(), "a gripper that has answered")
 
 
 @simulated
