@@ -48,14 +48,12 @@ def random_chunk(rng: np.random.Generator, sequence: int, now: float) -> ActionC
 
 def infer_until(checkpoint: Path, seed: int, ready: Event, stop: Event) -> list[float]:
     """Infer without a pause, giving way as the policy node does; returns the seconds that each prediction took."""
-    share = give_way_to_control()
     import torch
 
     from dvla_ros.policies.load import load_policy
 
-    torch.set_num_threads(share.threads)
-
     policy, rng = load_policy(checkpoint), np.random.default_rng(seed)
+    torch.set_num_threads(give_way_to_control().threads)
     images = {name: rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for name in policy.spec.cameras}
     observation = Observation(0.0, images, np.zeros(policy.spec.state_dim), "pick up the red cube")
     seconds: list[float] = []

@@ -42,7 +42,7 @@ class InferencePriority:
         return f"inference runs on processor {_listed(self.cores)}, {free}, nice {self.nice}{session}{batch}"
 
 
-def give_way_to_control(nice: int = 10) -> InferencePriority:
+def give_way_to_control(nice: int = 5) -> InferencePriority:
     """Lower the priority of the calling thread, and leave a core free; needs no permission.
 
     Threads and processes that it starts later inherit all of it, so call it first of all in the thread that infers:
@@ -54,7 +54,9 @@ def give_way_to_control(nice: int = 10) -> InferencePriority:
     alone: other nodes are in it, and among them the thread's own value counts.
 
     Args:
-        nice: Nice value to take, 0..19; one that is higher already stays.
+        nice: Nice value to take, 0..19; one that is higher already stays. Each step costs a fifth of the time that the
+            thread gets beside others: 5 leaves it a third of an ordinary program's, 10 a tenth, which is too little to
+            infer in time on a full machine.
     """
     allowed = sorted(os.sched_getaffinity(0))
     free = _core_to_leave(allowed)

@@ -37,7 +37,7 @@ def limits_from_urdf(urdf: str, joints: Sequence[str] = ARM_JOINTS) -> JointLimi
         root = ElementTree.fromstring(urdf)
     except ElementTree.ParseError as error:
         raise ConfigurationError(f"The robot description is no XML: {error}.") from None
-    found = {joint.get("name"): joint.find("limit") for joint in root.iter("joint")}
+    found = {joint.get("name"): joint.find("limit") for joint in root.findall("joint")}
     return JointLimits(
         lower=tuple(_number(found.get(name), name, "lower") for name in joints),
         upper=tuple(_number(found.get(name), name, "upper") for name in joints),

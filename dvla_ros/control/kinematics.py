@@ -78,13 +78,49 @@ def positions_of(joints: np.ndarray) -> np.ndarray:
     Returns:
         float64 `[n, 3]` in metres, base frame.
     """
-    axes, anchors, home = _screws()
-    points = np.broadcast_to(home[:3, 3], (len(joints), 3))
-    for axis, anchor, angles in zip(axes[::-1], anchors[::-1], joints.T[::-1], strict=True):
-        arm = points - anchor
-        turned = arm @ _cross(axis).T
-        points = points + np.sin(angles)[:, None] * turned + (1.0 - np.cos(angles))[:, None] * (turned @ _cross(axis).T)
+    if len(joints) == 1:
+        return np.array([position_of(joints[0])])
+    crosses, anchors, home = _turns()
+    sines, cosines = np.sin(joints)[:, ::-1], np.cos(joints)[:, ::-1]
+    points = np.broadcast_to(home, (len(joints), 3))
+    for index, (cross, anchor) in enumerate(zip(crosses, anchors, strict=True)):
+        turned = (points - anchor) @ cross
+        points = points + sines[:, index, None] * turned + (1.0 - cosines[:, index, None]) * (turned @ cross)
     return points
+
+
+def position_of(joints: np.ndarray) -> tuple[float, float, float]:
+    """Position of the end effector in metres, base frame, for `[6]` joints in radians; quick, for every command."""
+    lines, (x, y, z) = _lines()
+    for (ax, ay, az, px, py, pz), angle in zip(lines, reversed(joints.tolist()), strict=True):
+        x, y, z = x - px, y - py, z - pz
+        sine, cosine = math.sin(angle), math.cos(angle)
+        along = (1.0 - cosine) * (ax * x + ay * y + az * z)
+        x, y, z = (
+            px + cosine * x + sine * (ay * z - az * y) + along * ax,
+            py + cosine * y + sine * (az * x - ax * z) + along * ay,
+            pz + cosine * z + sine * (ax * y - ay * x) + along * az,
+        )
+    return x, y, z
+
+
+@cache
+def _turns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From the last joint to the first: transposed cross-product matrices `[6, 3, 3]`, points on the axes `[6, 3]`.
+
+    The third is the position `[3]` of the end effector at zero joints.
+    """
+    axes, anchors, home = _screws()
+    return np.stack([_cross(axis).T for axis in axes[::-1]]), anchors[::-1].copy(), home[:3, 3].copy()
+
+
+@cache
+def _lines() -> tuple[tuple[tuple[float, ...], ...], tuple[float, float, float]]:
+    """The same as plain numbers: axis and point of each joint from the last to the first, and the position."""
+    axes, anchors, home = _screws()
+    lines = tuple(tuple(line) for line in np.concatenate([axes, anchors], axis=1)[::-1].tolist())
+    x, y, z = home[:3, 3].tolist()
+    return lines, (x, y, z)
 
 
 def _cross(axis: np.ndarray) -> np.ndarray:

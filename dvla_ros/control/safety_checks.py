@@ -38,14 +38,3 @@ def check_magnitude(values: np.ndarray, limit: np.ndarray | float, reason: str, 
     """All rows of `values` `[H, D]` within ± `limit`, `[D]` or a scalar."""
     bound = np.asarray(limit, np.float64)
     return check_range(values, -bound, bound, reason, unit)
-
-
-def check_not_further_out(value: np.ndarray, previous: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Verdict:
-    """Joints `[6]` within limits, or at least not further outside than they were: an arm outside may come back."""
-    excess = np.maximum(lower - value, value - upper)
-    allowed = np.maximum(np.maximum(lower - previous, previous - upper), 0.0)
-    if np.all(excess <= allowed + _ROUNDING):
-        return ACCEPTED
-    joint = int(np.argmax(excess - allowed))
-    limits = f"{lower[joint]:.4f}..{upper[joint]:.4f}"
-    return rejected("joint_limit", f"Joint {joint} at {value[joint]:.4f} rad is outside {limits}.")

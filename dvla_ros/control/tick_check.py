@@ -78,6 +78,6 @@ class TickCheck:
         verdict = check_magnitude(velocity[None], self._velocity_limit * (1.0 + _TOLERANCE), "joint_velocity", "rad/s")
         if not verdict.accepted or self._velocity is None:
             return verdict
-        change = (velocity - self._velocity) / (0.5 * (elapsed + max(self._elapsed, _SHORTEST_S)))
+        change = (velocity - self._velocity) / (0.5 * (elapsed + (self._elapsed or elapsed)))
         limit = self._acceleration_limit * (1.0 + _TOLERANCE) + _TOLERANCE / elapsed
         return check_magnitude(change[None], limit, "joint_acceleration", "rad/s²")

@@ -9,7 +9,7 @@ from dvla_ros.control.controller import ChunkController, Command
 from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.backends.base import CommandBackend
 from dvla_ros.nodes.chunk_latency import ChunkLatency
-from dvla_ros.nodes.control_clock import JUMPED, ClockReading, ControlClock
+from dvla_ros.nodes.control_clock import JUMPED, STOPPED, ClockReading, ControlClock
 from dvla_ros.nodes.ee_target import EndEffectorTarget
 from dvla_ros.nodes.fault_watch import DEADMAN_AWAITED, DEADMAN_LOST, Deadman
 from dvla_ros.nodes.holds import Hold, Holds
@@ -91,12 +91,10 @@ class CommandLoop:
 
     def _watch_clock(self, reading: ClockReading) -> None:
         holds = self._path.holds
-        if reading.problem != JUMPED:
-            holds.clear(JUMPED)
-        elif self._held_by is not None and self._resting.is_set():
+        for problem in (JUMPED, STOPPED):
+            holds.put(Hold(problem, reading.detail), reading.problem == problem)
+        if reading.problem == JUMPED and self._held_by is not None and self._resting.is_set():
             self._clock.follow()
-        if reading.problem:
-            holds.set(Hold(reading.problem, reading.detail))
 
     def _watch_deadman(self, monotonic: float) -> None:
         path = self._path

@@ -13,6 +13,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 
 from dvla_ros.control.widowx import ARM_JOINTS
 from dvla_ros.errors import ActionError
+from dvla_ros.nodes.backends.gripper_goals import installed_action_types
 from dvla_ros.nodes.backends.gripper_trajectory import FINGER
 from dvla_ros.nodes.conversions import seconds
 from dvla_ros.nodes.sim_gripper_action import SimGripperAction
@@ -46,8 +47,8 @@ class SimCommands:
         self._deaf_until = 0.0
         self._subscribe(robot_name)
         self._gripper_action: SimGripperAction | None = None
-        if importlib.util.find_spec("control_msgs") is not None:
-            self._gripper_action = SimGripperAction(node, robot_name, self._on_gripper_goal)
+        for action_type in installed_action_types()[:1]:
+            self._gripper_action = SimGripperAction(node, robot_name, self._on_gripper_goal, action_type)
 
     def targets(self, now: float) -> tuple[np.ndarray, float]:
         """Joint targets at a time in seconds: float64 `[6]` rad and the finger in m."""

@@ -1,26 +1,26 @@
 """A device that has run out of memory: an error that says what to do, and a policy that can go on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from dvla_ros.errors import DeviceMemoryError
 
+AnswerT = TypeVar("AnswerT")
 
-@contextmanager
-def device_memory(device: torch.device) -> Iterator[None]:
-    """Turns PyTorch's error into one of this package, and gives unused memory back to the device.
+
+def within_device_memory(device: torch.device, work: Callable[[], AnswerT]) -> AnswerT:
+    """What `work` returns; where the device's memory does not suffice, what is unused is given back to the device.
 
     Raises:
-        DeviceMemoryError: The device had not enough memory for what was done inside.
+        DeviceMemoryError: It does not suffice.
     """
     try:
-        yield
-        return
+        return work()
     except torch.OutOfMemoryError as error:
         said = str(error).partition("\n")[0]
-    # Only here: while the error is handled its traceback keeps the tensors of the failed call.
+    # Only here: while the error is handled its traceback keeps the tensors of the failed work.
     if device.type == "cuda":
         torch.cuda.empty_cache()
     raise DeviceMemoryError(

@@ -21,7 +21,7 @@ from dvla_ros.policies.base import Guess, Prediction, Timings
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import ddim_decoding
-from dvla_ros.policies.device_memory import device_memory
+from dvla_ros.policies.device_memory import within_device_memory
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 from dvla_ros.policies.request import ChunkRequest
@@ -148,8 +148,7 @@ class DiffusionPolicy:
         All rows become clear together: `needed_steps` saves nothing, `decided_steps` is always H.
         """
         request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
-        with device_memory(self.device):
-            return self._predict(observation, request)
+        return within_device_memory(self.device, lambda: self._predict(observation, request))
 
     def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()

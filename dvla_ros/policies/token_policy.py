@@ -26,7 +26,7 @@ from dvla_ros.models.small_vla import Prefix, SmallVla, SmallVlaConfig
 from dvla_ros.policies.base import CanvasPart, DenoisingStep, Guess, Prediction, Timings
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import is_time_local, load_codec
-from dvla_ros.policies.device_memory import device_memory
+from dvla_ros.policies.device_memory import within_device_memory
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
 from dvla_ros.policies.request import ChunkRequest
@@ -120,8 +120,7 @@ class TokenPolicy:
         the frozen rows. In either case the answer holds these rows as they were given.
         """
         request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
-        with device_memory(self.device):
-            return self._predict(observation, request)
+        return within_device_memory(self.device, lambda: self._predict(observation, request))
 
     def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()

@@ -19,7 +19,7 @@ CANVAS = action_canvas(ROWS, COLUMNS, VOCABULARY)
         ("masked", {"num_steps": 8, "schedule": "even"}, 3),
         ("hierarchical", {}, 6),
         ("threshold", {"num_steps": 8, "threshold": 1.0}, 3),
-        ("threshold", {"num_steps": 8, "accept": "entropy_bound", "entropy_bound": 0.0}, 3),
+        ("threshold", {"num_steps": 8, "accept": "factor", "factor": 0.0}, 3),
         ("autoregressive", {}, 21),
     ],
 )

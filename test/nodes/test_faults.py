@@ -11,10 +11,12 @@ from chunker_bench import ChunkerBench, SimulatedClock, as_message, swing
 from std_msgs.msg import Bool, Header
 
 from dvla_ros.msg import ExecutionStatus
-from dvla_ros.nodes import backends
+from dvla_ros.nodes import chunker_node
+from dvla_ros.nodes.backends.jtc import JtcBackend
 from dvla_ros.nodes.chunker_node import ChunkerNode
 from dvla_ros.nodes.deadman_node import DeadmanNode
 from dvla_ros.nodes.node_table import HEARTBEAT_TOPIC
+from dvla_ros.nodes.process import autostart
 
 FOLLOWING, STARVED, HOLDING, FAULT = (
     ExecutionStatus.FOLLOWING,
@@ -43,8 +45,8 @@ def bench(ros_world):
 def moving(bench):
     """A bench with an arm that swings."""
     bench.world.start(ChunkerNode)
-    bench.ready().set_moving()
-    bench.await_status(FOLLOWING)
+    bench.ready()
+    bench.set_moving()
     return bench
 
 
@@ -53,7 +55,8 @@ def simulated(ros_world, request):
     """A bench whose chunker uses simulated time, with an arm that swings."""
     with ChunkerBench(ros_world, SimulatedClock(ros_world.probe, getattr(request, "param", 1.0))) as made:
         made.world.start(ChunkerNode)
-        made.ready().set_moving()
+        made.ready()
+        made.set_moving()
         yield made
 
 
@@ -84,7 +87,8 @@ BAD_CHUNKS = {
 @pytest.mark.parametrize("reason", BAD_CHUNKS)
 def test_a_bad_chunk_is_refused_and_the_arm_finishes_the_one_before(bench, reason):
     bench.world.start(ChunkerNode)
-    bench.ready().set_moving(rows=6)
+    bench.ready()
+    bench.set_moving(rows=6)
     bench.forget_statuses()
     bench.send(spoiled(BAD_CHUNKS[reason]))
     status = bench.world.next_that(bench.statuses, lambda m: m.reason == reason)
@@ -135,28 +139,34 @@ def test_a_requested_hold_refuses_chunks_until_it_is_released(moving):
     moving.set_moving(sequence=2)
 
 
-@chunker("backend:=forward")
-def test_a_backend_that_cannot_go_on_holds_the_arm_until_it_can(ros_world, monkeypatch):
+class TroubledBackend(JtcBackend):
+    """Says what it was told to."""
+
+    words = ""
+
+    def problem(self):
+        return self.words
+
+
+@chunker()
+def test_a_backend_that_cannot_go_on_holds_the_arm_until_it_can(bench, monkeypatch):
     """What MoveIt Servo says when it halts comes to the chunker this way."""
-    words = [""]
-    monkeypatch.setattr(backends.forward.ForwardBackend, "problem", lambda self: words[0])
-    monkeypatch.setattr(backends.forward.ForwardBackend, "__init__", _to_trajectory_topic(backends.jtc.JtcBackend))
-    monkeypatch.setattr(backends.forward.ForwardBackend, "send", backends.jtc.JtcBackend.send)
-    with ChunkerBench(ros_world) as bench:
-        bench.world.start(ChunkerNode)
-        bench.ready().set_moving()
-        words[0], event = "servo_halted: /servo_node says 5 HALT_FOR_COLLISION: Collision detected.", time.time()
-        bench.assert_moving_at(event)
-        bench.assert_held(event, 0.0)
-        assert "HALT_FOR_COLLISION" in bench.await_status(HOLDING, "servo_halted").message
-        assert bench.await_diagnostics("held (servo_halted)")[0] == b"\x01"
-        words[0] = ""
-        bench.await_status(FOLLOWING)
-        bench.set_moving(sequence=1)
-
-
-def _to_trajectory_topic(backend):
-    return lambda self, node, robot, with_gripper=True: backend.__init__(self, node, robot, 50.0, with_gripper)
+    made = []
+    monkeypatch.setattr(chunker_node, "make_backend", lambda name, node, robot, rate, *rest: made[0])
+    node = bench.world.start(ChunkerNode, activate=False)
+    made.append(TroubledBackend(node, "wx250s", 50.0))
+    assert autostart(node)
+    bench.ready()
+    bench.set_moving()
+    event = time.time()
+    made[0].words = "servo_halted: /servo_node says 5 HALT_FOR_COLLISION: Collision detected."
+    bench.assert_held(event, 0.0)
+    bench.assert_moving_at(event)
+    assert "HALT_FOR_COLLISION" in bench.await_status(HOLDING, "servo_halted").message
+    assert bench.await_diagnostics("held (servo_halted)")[0] == b"\x01"
+    made[0].words = ""
+    bench.await_status(FOLLOWING)
+    bench.set_moving(sequence=1)
 
 
 @chunker("use_sim_time:=true")
@@ -206,7 +216,8 @@ def test_due_times_are_simulated_time_and_commands_are_paced_by_the_wall(simulat
 def test_a_killed_policy_leaves_the_arm_at_rest_and_is_named(bench):
     bench.world.start(ChunkerNode)
     policy = bench.spawn([*SENDER, "1"])
-    bench.ready().await_motion()
+    bench.ready()
+    bench.await_motion()
     bench.world.wait_until(lambda: "policy_node" in bench.world.probe.get_node_names(), "the policy's name")
     time.sleep(1.5)  # its once-per-second diagnostics are what it is known by
     policy.kill()
@@ -222,7 +233,8 @@ def test_a_killed_policy_leaves_the_arm_at_rest_and_is_named(bench):
 def test_a_chunker_that_is_started_again_goes_on_with_the_next_chunk_from_where_the_arm_is(bench):
     parameters = ("dry_run:=false", "discovery_s:=0.3")
     first = bench.run("dvla_ros.nodes.chunker_node", *parameters)
-    bench.ready().set_moving(epoch=7)
+    bench.ready()
+    bench.set_moving(epoch=7)
     first.send_signal(signal.SIGKILL)
     first.wait()
     time.sleep(0.2)  # what it sent last is on its way
@@ -293,9 +305,8 @@ def test_the_emergency_stop_topic_does_the_same(moving):
 @chunker(f"deadman_topic:={HEARTBEAT_TOPIC}")
 def test_nothing_moves_before_the_first_heartbeat(bench):
     bench.world.start(ChunkerNode)
-    bench.ready()
+    assert bench.ready(HOLDING).reason == "deadman_awaited"
     event = bench.send()
-    assert bench.await_status(HOLDING).reason == "deadman_awaited"
     bench.assert_held(event, 0.0)
     beats = bench.world.probe.connect(Header, HEARTBEAT_TOPIC)
     beats.publish(Header())
@@ -307,7 +318,6 @@ def test_a_killed_deadman_latches_a_fault_that_outlives_the_next_one(bench):
     deadman = bench.run("dvla_ros.nodes.deadman_node")
     bench.world.start(ChunkerNode)
     bench.ready()
-    bench.await_status(FOLLOWING)
     bench.set_moving()
     deadman.send_signal(signal.SIGKILL)
     event = time.time()

@@ -12,6 +12,7 @@ from dvla_ros.control.bridge import ACTION_LOWER, ACTION_UPPER
 from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError, ObservationError
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_divla import SmallDivla, UnetSizes
+from dvla_ros.policies.base import Guess
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_part, write_checkpoint
 from dvla_ros.policies.ddim_decoding import override_ddim
 from dvla_ros.policies.diffusion_vla import DIFFUSION_VLA, DiffusionPolicy
@@ -105,6 +106,32 @@ def test_frozen_actions_are_kept_to_the_bit_and_the_rest_is_drawn_around_them(po
     free, kept = policy.predict(observation, seed=0), policy.predict(observation, frozen_actions=wanted, seed=0)
     assert (kept.actions[:3] == wanted).all()
     assert (kept.actions[3:] != free.actions[3:]).any()
+
+
+def test_a_guess_takes_half_the_steps_and_the_chunk_resembles_it(checkpoint, observation):
+    policy = DiffusionPolicy.from_checkpoint(checkpoint, overrides={"reason": False})
+    rows = policy.predict(observation, seed=0).actions
+    guess = Guess(rows, np.ones_like(rows))
+
+    warm, other = (policy.predict(observation, seed=1, warm_start=each) for each in (guess, None))
+
+    assert (warm.nfe, other.nfe) == (5, 10)
+    assert np.abs(warm.actions - rows).mean() < np.abs(other.actions - rows).mean()
+
+
+def test_a_guess_of_rows_that_are_frozen_anyway_changes_nothing(policy, observation):
+    rows = policy.predict(observation, seed=0).actions
+    guess = Guess.of_leading(rows[:2], np.ones((2, 7)), 8)
+    first, second = (
+        policy.predict(observation, seed=1, frozen_actions=rows[:3], warm_start=each).actions for each in (guess, None)
+    )
+    assert (first == second).all()
+
+
+def test_all_rows_are_decided_together(policy, observation):
+    prediction = policy.predict(observation, seed=0, frozen_actions=np.zeros((2, 7), np.float32), needed_steps=3)
+    assert (prediction.frozen_steps, prediction.decided_steps) == (2, 8)
+    assert prediction.nfe == policy.predict(observation, seed=0).nfe
 
 
 def test_too_many_frozen_actions_are_refused(policy, observation):
@@ -203,6 +230,7 @@ def test_overriding_writes_every_default_out():
         "num_steps": 5,
         "clip_sample": True,
         "resamplings": 1,
+        "warm_start_time": 0.5,
         "reason": True,
         "max_reasoning_tokens": 0,
     }

@@ -7,6 +7,7 @@ import pytest
 
 from dvla_ros.control.bridge import ACTION_LOWER, ACTION_UPPER
 from dvla_ros.errors import ActionError, ObservationError
+from dvla_ros.policies.base import Guess
 from dvla_ros.policies.checkpoint import read_statistics
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.load import load_policy
@@ -52,16 +53,48 @@ def test_the_instruction_and_the_images_matter(policy, observation):
     assert not np.allclose(policy.predict(dark, seed=0).confidence, before, atol=1e-6)
 
 
-def test_frozen_actions_are_kept_exactly_once_they_are_tokens(policy, observation):
-    wanted = np.random.default_rng(0).uniform(ACTION_LOWER, ACTION_UPPER, (3, 7)).astype(np.float32)
-    first = policy.predict(observation, frozen_actions=wanted, seed=0)
-    assert first.actions[:3] == pytest.approx(wanted, abs=0.03)
+def test_frozen_actions_are_tokens_that_no_step_changes(policy, observation):
+    first = policy.predict(observation, seed=0)
     again = policy.predict(observation, frozen_actions=first.actions[:3], seed=1)
     assert (again.tokens[:3] == first.tokens[:3]).all()
     assert (again.actions[:3] == first.actions[:3]).all()
     assert (again.tokens[3:] != first.tokens[3:]).any()
     assert all(step.frozen[:21].all() and not step.frozen[21:].any() for step in again.trace)
     assert (again.confidence[:3] == 1.0).all()
+    assert again.frozen_steps == 3 and again.decided_steps == 8
+
+
+def test_the_network_sees_the_tokens_that_the_frozen_actions_encode_to(policy, observation):
+    wanted = np.random.default_rng(0).uniform(ACTION_LOWER, ACTION_UPPER, (3, 7)).astype(np.float32)
+    prediction = policy.predict(observation, frozen_actions=wanted, seed=0)
+    codec = policy._codec
+    expected = codec.decode(codec.encode(np.concatenate([wanted, np.zeros((5, 7))]))).actions
+    assert (codec.decode(prediction.tokens.flatten()).actions[:3] == expected[:3]).all()
+    assert (prediction.actions[:3] == wanted).all()
+
+
+@pytest.mark.parametrize(("given", "nfe"), [(0, 12), (1, 10), (2, 9), (4, 6), (7, 1), (8, 0)])
+def test_steps_fall_in_proportion_to_the_frozen_rows(policy, observation, given, nfe):
+    assert policy.predict(observation, frozen_actions=np.zeros((given, 7), np.float32), seed=0).nfe == nfe
+
+
+def test_decoding_may_end_with_the_rows_that_are_needed(policy, observation):
+    rows = policy.predict(observation, seed=0).actions
+    whole = policy.predict(observation, frozen_actions=rows[:2], seed=1)
+    early = policy.predict(observation, frozen_actions=rows[:2], seed=1, needed_steps=5)
+    assert early.nfe < whole.nfe == 9
+    assert 5 <= early.decided_steps < whole.decided_steps == 8
+    assert early.tokens.max() < early.mask_token and early.usable
+    assert not (early.trace[-1].tokens[:35] == early.mask_token).any()
+
+
+def test_a_guess_is_a_start_that_the_answer_may_leave(policy, observation):
+    rows = policy.predict(observation, seed=0)
+    guess = Guess(rows.actions, rows.confidence)
+    warm, cold = (policy.predict(observation, seed=0, warm_start=each) for each in (guess, None))
+    assert warm.nfe < cold.nfe
+    assert (warm.actions == rows.actions).sum() > (policy.predict(observation, seed=9).actions == rows.actions).sum()
+    assert not warm.trace[0].frozen.any()
 
 
 def test_a_whole_frozen_chunk_needs_no_evaluation(policy, observation):
@@ -80,6 +113,7 @@ def test_a_deadline_gives_a_complete_chunk_sooner(policy, observation):
     assert prediction.nfe == 1
     assert prediction.tokens.max() < prediction.mask_token
     assert np.isfinite(prediction.actions).all()
+    assert prediction.decided_steps == 0
 
 
 def test_images_of_any_size_are_taken(policy, observation):
@@ -134,14 +168,41 @@ def test_every_token_system_keeps_frozen_actions(any_checkpoint, observation):
     policy = load_policy(any_checkpoint)
     wanted = np.random.default_rng(0).uniform(ACTION_LOWER, ACTION_UPPER, (2, 7)).astype(np.float32)
     wanted[:, 6] = [0.0, 1.0]
-    coarsest = (ACTION_UPPER - ACTION_LOWER) / 32
-    kept = policy.predict(observation, frozen_actions=wanted, seed=1).actions[:2]
-    assert (np.abs(kept - wanted) <= coarsest).all()
+
+    answers = [policy.predict(observation, frozen_actions=wanted, seed=seed) for seed in range(4)]
+
+    for answer in answers:  # a network that knows nothing may write coefficients that no chunk has
+        assert answer.frozen_steps == 2
+        assert (answer.actions[:2] == wanted).all() if answer.usable else answer.malformed
+    assert any(answer.usable for answer in answers)
+
+
+def test_every_token_system_takes_a_guess_and_a_need(any_checkpoint, observation):
+    policy = load_policy(any_checkpoint)
+    horizon = policy.spec.horizon
+    guess = Guess.of_leading(np.zeros((horizon - 1, 7)), np.full((horizon - 1, 7), 0.9), horizon)
+    prediction = policy.predict(observation, seed=0, warm_start=guess, needed_steps=2, deadline_s=10.0)
+    assert prediction.tokens.max() < prediction.mask_token
+    assert 2 <= prediction.decided_steps <= horizon
 
 
 def test_every_token_system_keeps_to_a_deadline(any_checkpoint, observation):
     prediction = load_policy(any_checkpoint).predict(observation, seed=0, deadline_s=0.0)
     assert prediction.nfe == 1 and prediction.tokens.max() < prediction.mask_token
+    assert prediction.decided_steps < prediction.actions.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frozen_actions": np.full((1, 7), np.nan, np.float32)}, "NaN or infinity"),
+        ({"needed_steps": 9}, r"in 0\.\.8, got 9"),
+        ({"warm_start": Guess(np.zeros((4, 7)), np.zeros((4, 7)))}, r"\[8, 7\], got \[4, 7\]"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_inferred(policy, observation, wrong, message):
+    with pytest.raises(ActionError, match=message):
+        policy.predict(observation, **wrong)
 
 
 def test_ud_vla_imagines_an_image_of_each_camera(write, observation):

@@ -18,7 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from dvla_ros.control.chunk import ActionChunk, ControlMode
 from dvla_ros.control.pacing import PacedThread
-from dvla_ros.control.widowx import ARM_JOINTS, FINGER_OPEN, JOINT_STATE_ORDER, NEUTRAL
+from dvla_ros.control.widowx import ARM_JOINTS, FINGER_OPEN, JOINT_STATE_ORDER
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.conversions import chunk_to_message, to_time
@@ -29,6 +29,9 @@ JOINTS = f"/{ROBOT}/joint_states"
 ARM = f"/{ROBOT}/arm_controller/joint_trajectory"
 NAMES = (*ARM_JOINTS, "gripper")
 
+START = (-0.4, 0.0, 0.3, 0.0, 1.0, 0.0)
+"""Joints (rad) from which the waist can turn by 0.8 rad with the end effector far from any wall of its box."""
+
 PERIOD_S = 0.02
 BRAKING_S = 0.1
 """A joint at 0.4 rad/s is at rest after that, with 20 rad/s² and 600 rad/s³."""
@@ -36,7 +39,7 @@ TRANSPORT_S = 0.1
 """Allowance for the way of messages on a machine with more busy programs than cores."""
 WATCHED_S = 0.3
 """So long nothing may move afterwards."""
-TIMEOUT_S = 10.0
+TIMEOUT_S, START_S = 10.0, 40.0
 _STILL = 1e-7
 
 
@@ -61,6 +64,14 @@ def swing(now, sequence=0, epoch=1, rows=20, dt=0.1, step=0.04, **changes):
 def as_message(chunk):
     """The message of a chunk."""
     return chunk_to_message(chunk, f"{ROBOT}/base_link", nfe=12, latency_s=0.0)
+
+
+def wait_until(condition, what, timeout_s=TIMEOUT_S):
+    """Poll a condition that no event announces."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain for {what}"
+        time.sleep(0.005)
 
 
 class SimulatedClock:
@@ -116,7 +127,7 @@ class ChunkerBench:
         self.joint_states = True
         self._lock = threading.Lock()
         self._commands = []
-        self._joints = NEUTRAL.tolist()
+        self._joints = list(START)
         self._processes = []
         self._chunks = probe.create_publisher(ActionChunkMessage, CHUNKS, 1)
         self._states = probe.create_publisher(JointState, JOINTS, 1)
@@ -157,11 +168,13 @@ class ChunkerBench:
         self._processes.append(subprocess.Popen(command))
         return self._processes[-1]
 
-    def ready(self):
-        """Wait until the chunker hears chunks and sends commands."""
-        self.world.wait_until(lambda: self._chunks.get_subscription_count() > 0, "the chunker's subscription")
-        self.world.wait_until(lambda: self.commands, "commands")
-        return self
+    def ready(self, state=ExecutionStatus.FOLLOWING):
+        """Wait until the chunker hears chunks, says what it does, and (while it follows) sends commands."""
+        wait_until(lambda: self._chunks.get_subscription_count() > 0, "the chunker's subscription", START_S)
+        status = self.world.next_that(self.statuses, lambda m: m.state == state)
+        if state == ExecutionStatus.FOLLOWING:
+            wait_until(lambda: self.commands, "commands")
+        return status
 
     def send(self, chunk=None, **changes):
         """Publish a chunk, or a message made of one; the moment of it."""
@@ -178,7 +191,7 @@ class ChunkerBench:
     def await_motion(self, begin=None):
         """Wait until the command is well away from `begin`, or from where it is."""
         begin = self.commands[-1][1] if begin is None else begin
-        self.world.wait_until(lambda: np.abs(self.commands[-1][1] - begin).max() > 0.06, "the arm to swing")
+        wait_until(lambda: np.abs(self.commands[-1][1] - begin).max() > 0.06, "the arm to swing", START_S)
 
     @property
     def commands(self):

@@ -18,14 +18,16 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from dvla_ros.control.kinematics import WidowXKinematics, forward
+from dvla_ros.control.description import EE_SITE
+from dvla_ros.control.kinematics import arm_model, forward
 from dvla_ros.control.widowx import ARM_JOINTS, LOWER, UPPER, VELOCITY_LIMIT
-from dvla_ros.errors import KinematicsError
 from dvla_ros.nodes.backends.servo_tracking import pose_difference
 from dvla_ros.nodes.conversions import joints_by_name, seconds, to_duration
 
 READY = "ready"
-PERIOD_S = 0.01
+PERIOD_S = 0.02
+"""As slow as the commands, so that tests of several nodes in one process leave the cores some rest."""
+
 COMMAND_TIMEOUT_S = 0.1
 LINEAR_SCALE, ROTATIONAL_SCALE = 0.6, 3.0
 JOINT_MARGIN = 0.1
@@ -71,7 +73,7 @@ class FakeServo(Node):
         self._status = ServoStatus.NO_WARNING
         self._commands = {}
         self._measured = self._commanded = None
-        self._kinematics = WidowXKinematics()
+        self._jacobian = Jacobian()
         for number, (kind, topic) in enumerate(
             [(JointJog, "delta_joint_cmds"), (TwistStamped, "delta_twist_cmds"), (PoseStamped, "pose_target_cmds")]
         ):
@@ -185,10 +187,7 @@ class FakeServo(Node):
         )
         if not np.isfinite(difference).all():
             return None
-        try:
-            return self._kinematics.inverse(_moved(here, difference), start) - start
-        except KinematicsError:
-            return None
+        return self._jacobian.joint_step(start, difference)
 
     def _jog_step(self, command):
         velocities = np.zeros(6)
@@ -228,14 +227,25 @@ def _rotation(quaternion):
     return rotation.reshape(3, 3)
 
 
-def _moved(pose, difference):
-    """A pose after a translation and a rotation vector along the axes of its frame."""
-    quaternion = np.array([1.0, 0.0, 0.0, 0.0])
-    mujoco.mju_quatIntegrate(quaternion, pose[:3, :3].T @ difference[3:], 1.0)
-    moved = pose.copy()
-    moved[:3, :3] = pose[:3, :3] @ _rotation(quaternion)
-    moved[:3, 3] += difference[:3]
-    return moved
+class Jacobian:
+    """The joint step for a small step of the end effector, as Servo takes it from the inverse of the Jacobian."""
+
+    DAMPING = 1e-3
+
+    def __init__(self):
+        self._model = arm_model()
+        self._data = mujoco.MjData(self._model)
+        self._site = self._model.site(EE_SITE).id
+        self._matrix = np.zeros((6, self._model.nv))
+
+    def joint_step(self, joints, difference):
+        """`[6]` rad for a translation in metres and a rotation vector in rad along the base's axes."""
+        self._data.qpos[:] = joints
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_jacSite(self._model, self._data, self._matrix[:3], self._matrix[3:], self._site)
+        damped = self._matrix @ self._matrix.T + self.DAMPING**2 * np.eye(6)
+        return self._matrix.T @ np.linalg.solve(damped, difference)
 
 
 def main():

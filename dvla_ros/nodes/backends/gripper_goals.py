@@ -1,6 +1,7 @@
 """The goals of ros2_control's gripper controllers."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,13 @@ def gripper_action(action_type: str) -> Any:
             f"gripper 'gripper_action' needs control_msgs/action/{action_type}. Install the apt package "
             "ros-$ROS_DISTRO-control-msgs (ParallelGripperCommand: of ROS 2 Jazzy or newer), or choose gripper backend."
         ) from error
+
+
+def installed_action_types() -> tuple[str, ...]:
+    """Those of `ACTION_TYPES` that the control_msgs of this machine has: none without it, the older one in Humble."""
+    if importlib.util.find_spec("control_msgs") is None:
+        return ()
+    return tuple(name for name in ACTION_TYPES if hasattr(_control_messages("action"), name))
 
 
 def goal_maker(action_type: str, max_effort: float) -> Callable[[float], Any]:

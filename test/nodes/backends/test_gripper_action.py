@@ -8,7 +8,7 @@ from fake_gripper import FakeGripper
 
 from dvla_ros.errors import ConfigurationError, DependencyError
 from dvla_ros.nodes.backends.gripper_action import GripperAction
-from dvla_ros.nodes.backends.gripper_goals import ACTION_TYPES
+from dvla_ros.nodes.backends.gripper_goals import ACTION_TYPES, installed_action_types
 
 OPEN, CLOSED = 0.037, 0.015
 
@@ -110,6 +110,12 @@ def test_a_finger_that_stalls_has_grasped_something(ros_world, connect, server):
     client.send(1.0)
     ros_world.wait_until(lambda: len(gripper.goals) == 2, "the next goal")
     assert client.problem() == ""
+
+
+def test_what_the_installed_messages_lack_is_not_offered(monkeypatch):
+    assert installed_action_types() == ACTION_TYPES
+    monkeypatch.delattr("control_msgs.action.ParallelGripperCommand")
+    assert installed_action_types() == ("GripperCommand",)
 
 
 def test_an_unknown_action_type_is_refused(ros_world):

@@ -7,6 +7,7 @@ import pytest
 from control_msgs.msg import GripperCommand, JointJog
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
@@ -29,6 +30,7 @@ SENT = {
     "servo_joint": {"/servo_node/delta_joint_cmds": JointJog, GRIPPER: JointTrajectory},
     "servo_twist": {"/servo_node/delta_twist_cmds": TwistStamped, GRIPPER: JointTrajectory},
 }
+OF_EVERY_NODE = {"/rosout", "/parameter_events"}
 COMMAND = Command(np.full(6, 0.1), np.zeros(6), 0.5)
 
 
@@ -42,17 +44,24 @@ def drive(backend):
     backend.send(COMMAND, now)
 
 
-def collect_shadows(ros_world, kinds):
-    collected = {topic: ros_world.probe.collect(kind, f"~/shadow{topic}") for topic, kind in kinds.items()}
-    for topic in kinds:
-        ros_world.wait_until(lambda topic=topic: ros_world.probe.count_subscribers(f"/probe/shadow{topic}") > 0, topic)
-    return collected
+def matched(ros_world, topic):
+    """Wait until a publisher of the probe has its subscriber."""
+    publishers = [one for one in ros_world.probe.publishers if one.topic_name == topic]
+    ros_world.wait_until(lambda: publishers[0].get_subscription_count() > 0, f"a subscriber of {topic}")
+
+
+def collect(ros_world, kinds):
+    """Messages of shadow topics by topic."""
+    return {topic: ros_world.probe.collect(kind, f"~/shadow{topic}") for topic, kind in kinds.items()}
 
 
 @pytest.mark.parametrize("name", SENT)
 def test_what_would_be_sent_appears_below_shadow(ros_world, name):
-    collected = collect_shadows(ros_world, SENT[name])
-    drive(make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=True))
+    collected = collect(ros_world, SENT[name])
+    backend = make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=True)
+    for topic in collected:
+        matched(ros_world, f"/probe/shadow{topic}")
+    drive(backend)
     for messages in collected.values():
         messages.get(timeout=5)
 
@@ -61,8 +70,10 @@ def test_what_would_be_sent_appears_below_shadow(ros_world, name):
     ("action_type", "kind"), [("ParallelGripperCommand", JointState), ("GripperCommand", GripperCommand)]
 )
 def test_the_grippers_goal_appears_below_shadow(ros_world, action_type, kind):
-    goals = collect_shadows(ros_world, {GOAL: kind})[GOAL]
-    drive(make_backend("jtc", ros_world.probe, "wx250s", 50.0, True, "gripper_action", action_type))
+    goals = collect(ros_world, {GOAL: kind})[GOAL]
+    backend = make_backend("jtc", ros_world.probe, "wx250s", 50.0, True, "gripper_action", action_type)
+    matched(ros_world, f"/probe/shadow{GOAL}")
+    drive(backend)
     message = goals.get(timeout=5)
     assert np.ravel(message.position)[0] == pytest.approx(0.026)
 
@@ -71,28 +82,20 @@ def test_the_grippers_goal_appears_below_shadow(ros_world, action_type, kind):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_nothing_is_published_or_called_outside_shadow(ros_world, name, gripper):
     node = ros_world.probe
-    before = own_topics(node)
     backend = make_backend(name, node, "wx250s", 50.0, dry_run=True, gripper=gripper)
     drive(backend)
-    ros_world.wait_until(lambda: "/probe/command_preview" in own_topics(node), "the preview")
-    outside = [topic for topic in own_topics(node) - before if not topic.startswith("/probe/")]
-    assert outside == []
-    assert [client for client in own_clients(node) if not client.startswith("/probe/shadow/")] == []
+    topics = {publisher.topic_name for publisher in node.publishers} - OF_EVERY_NODE
+    assert "/probe/command_preview" in topics
+    assert [topic for topic in topics if not topic.startswith("/probe/")] == []
+    assert [client.srv_name for client in node.clients if not client.srv_name.startswith("/probe/shadow/")] == []
+    assert [waitable for waitable in node.waitables if isinstance(waitable, ActionClient)] == []
     assert (backend.topics, backend.problem()) == ((), "")
-
-
-def own_topics(node):
-    return {topic for topic, _ in node.get_publisher_names_and_types_by_node("probe", "/")}
-
-
-def own_clients(node):
-    return {service for service, _ in node.get_client_names_and_types_by_node("probe", "/")}
 
 
 def test_every_command_is_shown_with_its_velocity_and_stamp(ros_world):
     shown = ros_world.probe.collect(JointTrajectory, "~/command_preview")
     backend = make_backend("none", ros_world.probe, "wx250s", 50.0, dry_run=True)
-    ros_world.wait_until(lambda: ros_world.probe.count_subscribers("/probe/command_preview") > 0, "the subscription")
+    matched(ros_world, "/probe/command_preview")
     drive(backend)
     message = shown.get(timeout=5)
     assert message.header.stamp.sec > 0
