@@ -1,24 +1,27 @@
-"""How well chunks join: jumps of the plan at each seam, jerk of the commands, and gaps without a row."""
+"""How well chunks join: jumps at the seams, jerk of the commands, and gaps without a row."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from dvla_ros.control.chunk import ActionChunk
+from dvla_ros.control.chunk import ActionChunk, ControlMode
 from dvla_ros.control.controller import ChunkController, Command
-from dvla_ros.control.kinematics import forward
 
-_STEP_S = 0.02
-"""Velocities of the plan are differences over this time."""
+_GRID = 1e3
+"""Due times are told apart by the millisecond."""
 
 
 @dataclass(frozen=True)
 class Seam:
-    """What changed when a chunk took over, at the end of the row that was being executed.
+    """How far what was executed is from what the chunk that takes over believes to have been executed.
+
+    A chunk that comes late starts in the middle: the rows before are over. It continues its own path at the place where
+    the arm was led by the chunk before. With increments this shows as an arm that is elsewhere than the chunk takes it
+    to be, with absolute targets as a jump of the target.
 
     Attributes:
-        position_jump: Distance in metres between where the end effector was to be then, and where it is to be now.
-        velocity_jump: Change of its planned velocity then, in m/s.
+        position_jump: Distance of the end effector in metres.
+        velocity_jump: Difference of its velocity in the last of these rows, in m/s.
     """
 
     position_jump: float
@@ -56,13 +59,12 @@ class SeamRecorder:
         self._gaps: list[float] = []
         self._arms: list[np.ndarray] = []
         self._waiting_since: float | None = None
-        self._started = False
-        self._plan: tuple[np.ndarray, np.ndarray] | None = None
+        self._executed: dict[int, np.ndarray] = {}
 
     def restart(self) -> None:
         """A new episode begins."""
         self._finish()
-        self._arms, self._waiting_since, self._started = [], None, False
+        self._arms, self._waiting_since, self._executed = [], None, {}
 
     def commanded(self, now: float, command: Command, waiting: bool) -> None:
         """A command was sent at `now` seconds; `waiting` when no row was being executed."""
@@ -72,19 +74,16 @@ class SeamRecorder:
         elif self._waiting_since is None:
             self._waiting_since = now
 
-    def taking_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
-        """A chunk is about to be given to the controller: remember what was planned."""
-        self._seam_time = _end_of_row(chunk, now)
-        self._plan = self._planned(controller, now) if self._started and self._waiting_since is None else None
-        self._started = True
-
     def taken_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
-        """The controller accepted the chunk: compare with what was planned."""
-        if self._plan is None:
-            return
-        (position, velocity), (old_position, old_velocity) = self._planned(controller, now), self._plan
-        jump = float(np.linalg.norm(position - old_position))
-        self._seams.append(Seam(jump, float(np.linalg.norm(velocity - old_velocity))))
+        """The controller accepted the chunk: compare its first rows with those that were executed instead."""
+        first = min(chunk.horizon, max(0, int(np.ceil((now - chunk.stamp) / chunk.dt - 1e-6))))
+        dues = [round(_GRID * (chunk.stamp + index * chunk.dt)) for index in range(chunk.horizon)]
+        executed = [self._executed.get(due) for due in dues[:first]]
+        rows = [row for row in executed if row is not None]
+        if len(rows) == first and self._executed:
+            self._seams.append(_seam(np.array(rows), chunk.actions[:first], chunk))
+        self._executed = {due: row for due, row in self._executed.items() if first < len(dues) and due < dues[first]}
+        self._executed |= dict(zip(dues[first:], chunk.actions[first:], strict=True))
 
     def figures(self) -> SeamFigures:
         """Figures of all episodes so far."""
@@ -101,15 +100,6 @@ class SeamRecorder:
             seams=len(self._seams),
         )
 
-    def _planned(self, controller: ChunkController, now: float) -> tuple[np.ndarray, np.ndarray]:
-        """Position and velocity of the end effector at the seam as planned at present, each `[3]`."""
-        preview = controller.preview(now, max(self._seam_time - now, 0.0) + 2.0 * _STEP_S)
-        at, later = (
-            forward(np.array([np.interp(time, preview.times, column) for column in preview.positions.T]))[:3, 3]
-            for time in (self._seam_time, self._seam_time + _STEP_S)
-        )
-        return at, (later - at) / _STEP_S
-
     def _end_gap(self, now: float) -> None:
         if self._waiting_since is not None:
             self._gaps.append(now - self._waiting_since)
@@ -121,7 +111,13 @@ class SeamRecorder:
             self._squared_jerks += np.mean(jerks**2, axis=1).tolist()
 
 
-def _end_of_row(chunk: ActionChunk, now: float) -> float:
-    """When the row ends that is being executed at `now`, on the grid of the chunk."""
-    rows = max(0.0, np.floor((now - chunk.stamp) / chunk.dt + 1e-6) + 1.0)
-    return float(chunk.stamp + rows * chunk.dt)
+def _seam(executed: np.ndarray, believed: np.ndarray, chunk: ActionChunk) -> Seam:
+    """The seam after `executed` rows `[f, D]` in place of `believed` ones."""
+    if len(executed) == 0:
+        return Seam(0.0, 0.0)
+    difference = (executed - believed)[:, :3]
+    if chunk.mode in (ControlMode.EE_DELTA, ControlMode.JOINT_DELTA):
+        position, velocity = difference.sum(axis=0), difference[-1] / chunk.dt
+    else:
+        position, velocity = difference[-1], np.diff(difference, axis=0)[-1:].sum(axis=0) / chunk.dt
+    return Seam(float(np.linalg.norm(position)), float(np.linalg.norm(velocity)))

@@ -67,10 +67,6 @@ class EpisodeObserver(Protocol):
         """A command was sent at `now` seconds; `waiting` when no row was being executed."""
         ...
 
-    def taking_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
-        """A chunk is about to be given to the controller."""
-        ...
-
     def taken_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
         """The controller accepted the chunk."""
         ...
@@ -169,8 +165,6 @@ class SimulatedEpisodes:
     def _hand_over(self, run: "_Run", ask: Ask, prediction: Prediction, anchor: float) -> None:
         now, controller = self._simulation.time, run.controller
         chunk = run.replanner.chunk(ask, answer_of(prediction), anchor, now)
-        if self._observer is not None:
-            self._observer.taking_over(controller, chunk, now)
         if not controller.accept(chunk, now).accepted:
             run.replanner.refused(chunk.epoch, chunk.sequence, now)
         elif self._observer is not None:

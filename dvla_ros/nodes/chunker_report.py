@@ -30,7 +30,7 @@ class ChunkerReport:
         if now.state == ExecutionStatus.FAULT:
             return "error", f"fault {now.reason}: {now.detail}"
         missing = self._feed.problem(time.monotonic())
-        if missing or now.reason == NO_MEASUREMENT:
+        if now.reason == NO_MEASUREMENT or (missing and now.state != ExecutionStatus.HOLDING):
             return "error", (
                 f"no usable joint states on {self._joint_topic}; is the driver running and robot_name right? {missing}"
             )

@@ -91,8 +91,9 @@ class CommandLoop:
 
     def _watch_clock(self, reading: ClockReading) -> None:
         holds = self._path.holds
-        for problem in (JUMPED, STOPPED):
-            holds.put(Hold(problem, reading.detail), reading.problem == problem)
+        # After a jump nothing that was known by the old time counts: commands start anew.
+        holds.put(Hold(JUMPED, reading.detail, elsewhere=True), reading.problem == JUMPED)
+        holds.put(Hold(STOPPED, reading.detail), reading.problem == STOPPED)
         if reading.problem == JUMPED and self._held_by is not None and self._resting.is_set():
             self._clock.follow()
 

@@ -32,6 +32,9 @@ MAX_STATES = 64
 SPACING = 0.05
 """Greatest step of any joint in radians between two states that are checked: 3 cm at the WidowX' full reach."""
 
+IN_FLIGHT = 5
+"""Requests on their way at once. A service keeps ten; those of a path given up must not push out those of the next."""
+
 _WAKE_S = 0.1
 _NAMED_CONTACTS = 3
 
@@ -103,8 +106,8 @@ class PlanningSceneGate:
             )
         if not self._client.service_is_ready():
             return rejected("validity_unavailable", f"No service {self._service}. Is move_group running?")
-        inquiry = _Inquiry(len(states))
-        self._executor.create_task(self._ask, states, inquiry)
+        inquiry = _Inquiry(states)
+        self._executor.create_task(self._ask, inquiry)
         inquiry.decided.wait(self._timeout)
         self._executor.create_task(self._forget, inquiry)
         return self._verdict(inquiry)
@@ -121,61 +124,79 @@ class PlanningSceneGate:
         while not self._closing.is_set() and self._node.context.ok():
             self._executor.spin_once(timeout_sec=_WAKE_S)
 
-    def _ask(self, states: np.ndarray, inquiry: "_Inquiry") -> None:
-        for index, joints in enumerate(states):
+    def _ask(self, inquiry: "_Inquiry") -> None:
+        """Ask about the next states, as many as may be on their way."""
+        while len(inquiry.unanswered) < IN_FLIGHT and (index := inquiry.next_index()) is not None:
             # A difference to the scene's state: fingers stay where they are, what the gripper holds stays attached.
             state = self._robot_state(is_diff=True)
-            state.joint_state.name, state.joint_state.position = list(ARM_JOINTS), joints.tolist()
+            state.joint_state.name, state.joint_state.position = list(ARM_JOINTS), inquiry.states[index].tolist()
             request = self._messages.GetStateValidity.Request(robot_state=state, group_name=self._group)
-            inquiry.expect(index, self._client.call_async(request))
+            future = self._client.call_async(request)
+            inquiry.unanswered[future] = index
+            future.add_done_callback(lambda done: self._take_answer(inquiry, done))
+
+    def _take_answer(self, inquiry: "_Inquiry", future: Future) -> None:
+        inquiry.take(future)
+        self._ask(inquiry)
 
     def _forget(self, inquiry: "_Inquiry") -> None:
-        for future in inquiry.unanswered:
+        """Nobody waits for the rest."""
+        inquiry.give_up()
+        for future in list(inquiry.unanswered):
             self._client.remove_pending_request(future)
 
     def _verdict(self, inquiry: "_Inquiry") -> Verdict:
+        total = len(inquiry.states)
         if inquiry.invalid is not None:
             index, contacts = inquiry.invalid
-            return rejected("collision", f"State {index + 1} of {inquiry.total} on the path: {_contacts(contacts)}.")
+            return rejected("collision", f"State {index + 1} of {total} on the path: {_contacts(contacts)}.")
         if not inquiry.decided.is_set():
             return rejected(
                 "validity_timeout",
-                f"{inquiry.total - inquiry.valid} of {inquiry.total} answers of {self._service} had not come after "
-                f"{self._timeout:g} s.",
+                f"{total - inquiry.valid} of {total} answers of {self._service} had not come after {self._timeout:g} s.",
             )
         return ACCEPTED
 
 
 class _Inquiry:
-    """The answers to one path; filled by the gate's thread, awaited by another.
+    """What is asked about one path; belongs to the gate's thread, except `decided`, for which another waits.
+
+    Args:
+        states: `[m, 6]` joints in radians.
 
     Attributes:
-        total: How many states are asked for.
-        valid: How many are known to be valid.
+        valid: How many states are known to be valid.
         invalid: Index and contacts of a state that is not; None while there is none.
         decided: All are valid, or one is not.
-        unanswered: Requests still on their way.
+        unanswered: Requests on their way, with the index of the state.
     """
 
-    def __init__(self, total: int) -> None:
-        self.total, self.valid = total, 0
+    def __init__(self, states: np.ndarray) -> None:
+        self.states, self._asked = states, 0
+        self.valid = 0
         self.invalid: tuple[int, Sequence[Any]] | None = None
         self.decided = threading.Event()
-        self.unanswered: set[Future] = set()
+        self.unanswered: dict[Future, int] = {}
 
-    def expect(self, index: int, future: Future) -> None:
-        """Wait for the answer about one state."""
-        self.unanswered.add(future)
-        future.add_done_callback(lambda done: self._answer(index, done))
+    def next_index(self) -> int | None:
+        """Index of the next state to ask about; None when there is none."""
+        if self.decided.is_set() or self._asked == len(self.states):
+            return None
+        self._asked += 1
+        return self._asked - 1
 
-    def _answer(self, index: int, future: Future) -> None:
-        self.unanswered.discard(future)
-        response = future.result()
+    def give_up(self) -> None:
+        """Ask no more."""
+        self._asked = len(self.states)
+
+    def take(self, future: Future) -> None:
+        """An answer came."""
+        index, response = self.unanswered.pop(future), future.result()
         if response.valid:
             self.valid += 1
         elif self.invalid is None:
             self.invalid = (index, response.contacts)
-        if self.invalid is not None or self.valid == self.total:
+        if self.invalid is not None or self.valid == len(self.states):
             self.decided.set()
 
 

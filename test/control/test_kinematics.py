@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvla_ros.control.kinematics import WidowXKinematics, arm_model, forward
+from dvla_ros.control.kinematics import WidowXKinematics, arm_model, forward, position_of, positions_of
 from dvla_ros.control.rotation import rotation_angle
 from dvla_ros.control.widowx import LOWER, NEUTRAL, UPPER
 from dvla_ros.errors import KinematicsError
@@ -22,6 +22,13 @@ def test_home_pose_is_the_one_of_the_description() -> None:
     pose = forward(np.zeros(6))
     np.testing.assert_allclose(pose[:3, :3], np.eye(3), atol=1e-9)
     np.testing.assert_allclose(pose[:3, 3], [0.458325, 0.0, 0.36065], atol=1e-6)
+
+
+@given(st.lists(offsets(1.5), min_size=1, max_size=4))
+def test_positions_of_many_joints_are_those_of_each(joints: list[np.ndarray]) -> None:
+    expected = [forward(each)[:3, 3] for each in joints]
+    np.testing.assert_allclose(positions_of(np.stack(joints)), expected, atol=1e-12)
+    np.testing.assert_allclose([position_of(each) for each in joints], expected, atol=1e-12)
 
 
 @given(offsets(1.5))

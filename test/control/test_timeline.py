@@ -172,7 +172,9 @@ def test_late_chunk_of_which_only_reserve_is_left_needs_one_row() -> None:
     assert (merge.first, len(merge.new), merge.needed) == (6, 2, 1)
 
 
-@pytest.mark.parametrize(("stamp", "value", "kept"), [(0.8, 0.0, 3), (0.8009, 0.004, 3), (0.802, 0.0, 0), (0.8, 0.02, 0)])
+@pytest.mark.parametrize(
+    ("stamp", "value", "kept"), [(0.8, 0.0, 3), (0.8009, 0.004, 3), (0.802, 0.0, 0), (0.8, 0.02, 0)]
+)
 def test_frozen_rows_that_are_being_executed_stay_as_they_are(stamp: float, value: float, kept: int) -> None:
     timeline = ChunkTimeline()
     take(timeline, chunk(0.0, 0, execute_reserve=True), T0)

@@ -16,6 +16,11 @@ def test_distance_is_zero_inside_and_euclidean_outside() -> None:
     assert TABLETOP_BOX.distance(np.array([0.53, 0.34, 0.2])) == pytest.approx(0.05)
 
 
+def test_distances_of_many_points_are_those_of_each() -> None:
+    points = np.array([[0.3, 0.0, 0.2], [0.53, 0.34, 0.2], [0.3, 0.0, -0.5]])
+    np.testing.assert_allclose(TABLETOP_BOX.distances(points), [TABLETOP_BOX.distance(point) for point in points])
+
+
 @pytest.mark.parametrize("lower", [(0.5, 0.0, 0.0), (float("nan"), 0.0, 0.0)])
 def test_empty_box_is_refused_with_the_axis(lower: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigurationError, match="x needs lower < upper"):

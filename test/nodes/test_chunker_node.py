@@ -23,7 +23,10 @@ from dvla_ros.srv import ResetEpisode
 CHUNKS = "/policy_node/action_chunk"
 JOINTS = "/wx250s/joint_states"
 ARM = "/wx250s/arm_controller/joint_trajectory"
-QUICK = ["-p", "chunker_node:discovery_s:=0.3", "-p", "chunker_node:lock_memory:=false"]
+QUICK = [
+    *("-p", "chunker_node:discovery_s:=0.3", "-p", "chunker_node:lock_memory:=false"),
+    *("-p", "chunker_node:max_tick_gap_s:=0.3"),
+]
 MOVING = ["-p", "chunker_node:dry_run:=false", *QUICK]
 
 
@@ -33,7 +36,14 @@ def down_chunk(node, rows=5, sequence=0, width=7):
     actions[:, 2], actions[:, -1] = -0.02, 1.0
     now = node.get_clock().now().nanoseconds * 1e-9
     chunk = ActionChunk(
-        now + 0.05, 0.2, actions, ControlMode.EE_DELTA, ACTION_NAMES[:width], sequence, 0, rows, 0, now - 0.1
+        stamp=now + 0.05,
+        dt=0.2,
+        actions=actions,
+        mode=ControlMode.EE_DELTA,
+        names=ACTION_NAMES[:width],
+        sequence=sequence,
+        execute_steps=rows,
+        observation_stamp=now - 0.1,
     )
     return chunk_to_message(chunk, "wx250s/base_link", 12, 0.1)
 
@@ -169,15 +179,17 @@ def test_a_second_commander_is_refused(ros_world):
 
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
-def test_a_commander_that_comes_later_makes_the_chunker_hold(ros_world):
+def test_a_commander_that_comes_later_makes_the_chunker_hold_until_it_is_gone(ros_world):
     ros_world.start(SimNode)
     ros_world.start(ChunkerNode)
     diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
-    ros_world.probe.create_publisher(JointTrajectory, ARM, 1)
+    rival = ros_world.probe.create_publisher(JointTrajectory, ARM, 1)
     held = ros_world.next_that(
-        diagnostics, lambda m: m.status[0].name == "chunker_node" and m.status[0].message == "held"
+        diagnostics, lambda m: m.status[0].name == "chunker_node" and "held (rival)" in m.status[0].message
     )
-    assert held.status[0].level == b"\x01"
+    assert held.status[0].level == b"\x01" and "/probe on /wx250s/arm_controller" in held.status[0].message
+    ros_world.probe.destroy_publisher(rival)
+    ros_world.next_that(diagnostics, lambda m: m.status[0].message == "commanding")
 
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
@@ -217,9 +229,13 @@ def test_a_driver_that_is_not_installed_is_named(ros_world, capfd):
 @pytest.mark.parametrize(
     ("ros_world", "words"),
     [
-        (["-p", "chunker_node:backend:=jct"], "backend must be one of jtc, forward, interbotix, none, got 'jct'"),
+        (["-p", "chunker_node:backend:=jct"], "backend must be one of interbotix, jtc, .*, none, got 'jct'"),
         (["-p", "chunker_node:control_hz:=0.0"], "control_hz must be positive"),
         (["-p", "chunker_node:contol_hz:=50.0"], "Did you mean 'control_hz'"),
+        (["-p", "chunker_node:max_joint_setp:=0.1"], "Did you mean 'max_joint_step'"),
+        (["-p", "chunker_node:joint_velocity:=[1.0, 1.0]"], "joint_velocity needs 6 numbers"),
+        (["-p", "chunker_node:starvation:=panic"], "starvation must be one of hold, decelerate, stop"),
+        (["-p", "chunker_node:gripper:=claw"], "gripper must be one of backend, gripper_action, got 'claw'"),
     ],
     indirect=["ros_world"],
 )

@@ -28,8 +28,8 @@ SENDER = [sys.executable, str(Path(__file__).parents[1] / "support" / "chunk_sen
 
 
 def chunker(*parameters):
-    """Parameters of the chunker under test."""
-    given = ("dry_run:=false", "discovery_s:=0.3", "lock_memory:=false", *parameters)
+    """Parameters of the chunker under test; in the tests' process its thread may have to wait for others."""
+    given = ("dry_run:=false", "discovery_s:=0.3", "lock_memory:=false", "max_tick_gap_s:=0.3", *parameters)
     words = [word for parameter in given for word in ("-p", f"chunker_node:{parameter}")]
     return pytest.mark.parametrize("ros_world", [words], indirect=True)
 

@@ -86,6 +86,21 @@ def test_a_free_path_passes(ros_world, make_gate, move_group):
     assert gate.check_path(turn(0.5)).accepted
 
 
+def test_a_long_path_has_more_states_than_a_service_keeps_requests(ros_world, make_gate, move_group):
+    gate = reachable(ros_world, make_gate(timeout_s=5.0))
+    move_group.requests.clear()
+    assert gate.check_path(turn(3.0)).accepted
+    assert len(move_group.requests) == 61
+
+
+def test_a_path_given_up_does_not_push_out_the_next_one(ros_world, make_gate, move_group):
+    gate = reachable(ros_world, make_gate())
+    move_group.answering.clear()
+    assert gate.check_path(turn(0.5)).reason == "validity_timeout"
+    move_group.answering.set()
+    assert gate.check_path(turn(0.5)).accepted
+
+
 def test_states_are_asked_for_all_along_the_path(ros_world, make_gate, move_group):
     gate = reachable(ros_world, make_gate())
     move_group.requests.clear()

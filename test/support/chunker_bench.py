@@ -184,6 +184,8 @@ class ChunkerBench:
 
     def set_moving(self, **changes):
         """Send a chunk and wait until the arm swings."""
+        count = len(self.commands)
+        wait_until(lambda: len(self.commands) > count + 1, "commands")
         begin = self.commands[-1][1]
         self.send(**changes)
         self.await_motion(begin)
@@ -220,7 +222,8 @@ class ChunkerBench:
     def assert_held(self, event, limit_s):
         """Nothing moves any more one period, the detection limit and the way to rest after an event (`time.time()`)."""
         allowed = event + limit_s + PERIOD_S + BRAKING_S + TRANSPORT_S
-        time.sleep(max(0.0, allowed + WATCHED_S - time.time()))  # what is asserted is that time passes and nothing moves
+        # What is asserted is that time passes and nothing happens.
+        time.sleep(max(0.0, allowed + WATCHED_S - time.time()))
         before = [joints for stamp, joints in self.commands if stamp <= allowed]
         after = [joints for stamp, joints in self.commands if stamp > allowed]
         moved = max((float(np.abs(joints - before[-1]).max()) for joints in after), default=0.0)

@@ -21,6 +21,12 @@ FEW_IMAGES = ["-p", "sim_node:cameras:=[front]", "-p", "sim_node:camera_hz:=0.5"
 """ROS arguments that keep the simulation's cameras from using the cores."""
 
 
+def wait_for_subscriber(ros_world, topic):
+    """Wait until the probe's publisher on a topic has a subscriber."""
+    publisher = next(one for one in ros_world.probe.publishers if one.topic_name == topic)
+    ros_world.wait_until(lambda: publisher.get_subscription_count() > 0, f"a subscriber of {topic}")
+
+
 def close_backend(ros_world, backend):
     """Close a backend in the thread that spins its node: nothing else may take an action's client out of its wait."""
     closed = threading.Event()

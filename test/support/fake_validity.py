@@ -51,7 +51,7 @@ class FakeValidity(Node):
         self.requests.append(request)
         self.answering.wait()
         waist = dict(zip(request.robot_state.joint_state.name, request.robot_state.joint_state.position, strict=True))
-        response.valid = waist["waist"] < self.wall
+        response.valid = bool(waist["waist"] < self.wall)
         if not response.valid:
             response.contacts = [ContactInformation(contact_body_1="wx250s/gripper_link", contact_body_2="wall")]
         return response

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commanded_arm import CONTROL_HZ, CommandedArm
+from commanded_arm import CONTROL_HZ, CommandedArm, wait_for_subscriber
 from fake_interbotix import DEFAULTS, FakeInterbotix
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 
@@ -59,8 +59,9 @@ def test_messages_name_the_arm_and_the_gripper_in_the_drivers_units(ros_world):
         ros_world.probe.collect(JointSingleCommand, SINGLE),
     )
     backend = make_backend("interbotix", ros_world.probe, "wx250s", CONTROL_HZ, False)
-    ros_world.wait_until(lambda: ros_world.probe.count_subscribers(SINGLE) > 0, "the subscriptions")
+    wait_for_subscriber(ros_world, SINGLE)
     joints = np.array([0.1, -0.2, 0.3, 0.0, 0.5, -0.6])
+    wait_for_subscriber(ros_world, GROUP)
     backend.send(Command(joints, np.zeros(6), 1.0), 10.0)
     group, single = groups.get(timeout=5), singles.get(timeout=5)
     assert group.name == "arm"
@@ -146,7 +147,7 @@ def test_without_the_messages_the_error_names_the_apt_package(ros_world, monkeyp
 def test_the_gripper_is_sent_again_now_and_then(ros_world):
     backend = make_backend("interbotix", ros_world.probe, "wx250s", CONTROL_HZ, False)
     singles = ros_world.probe.collect(JointSingleCommand, SINGLE)
-    ros_world.wait_until(lambda: ros_world.probe.count_subscribers(SINGLE) > 0, "the subscription")
+    wait_for_subscriber(ros_world, SINGLE)
     for time in (0.0, 0.02, 0.04, 0.25, 0.27, math.nextafter(0.5, 1.0)):
         backend.send(Command(np.zeros(6), np.zeros(6), 0.5), 100.0 + time)
     backend.send(Command(np.zeros(6), np.zeros(6), 0.0), 101.0)

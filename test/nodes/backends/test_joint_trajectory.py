@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from commanded_arm import wait_for_subscriber
 from hypothesis import given
 from hypothesis import strategies as st
 from trajectory_msgs.msg import JointTrajectory
@@ -49,7 +50,7 @@ def send(ros_world):
     """Sends a preview and returns what arrives."""
     backend = JointTrajectoryBackend(ros_world.probe, "wx250s", 50.0)
     messages = ros_world.probe.collect(JointTrajectory, ARM)
-    ros_world.wait_until(lambda: ros_world.probe.count_subscribers(ARM) > 0, "the subscription")
+    wait_for_subscriber(ros_world, ARM)
 
     def send_preview(plan):
         backend.send_preview(plan, plan.times[0])

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from commanded_arm import wait_for_subscriber
 from control_msgs.msg import GripperCommand, JointJog
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
@@ -44,12 +45,6 @@ def drive(backend):
     backend.send(COMMAND, now)
 
 
-def matched(ros_world, topic):
-    """Wait until a publisher of the probe has its subscriber."""
-    publishers = [one for one in ros_world.probe.publishers if one.topic_name == topic]
-    ros_world.wait_until(lambda: publishers[0].get_subscription_count() > 0, f"a subscriber of {topic}")
-
-
 def collect(ros_world, kinds):
     """Messages of shadow topics by topic."""
     return {topic: ros_world.probe.collect(kind, f"~/shadow{topic}") for topic, kind in kinds.items()}
@@ -60,7 +55,7 @@ def test_what_would_be_sent_appears_below_shadow(ros_world, name):
     collected = collect(ros_world, SENT[name])
     backend = make_backend(name, ros_world.probe, "wx250s", 50.0, dry_run=True)
     for topic in collected:
-        matched(ros_world, f"/probe/shadow{topic}")
+        wait_for_subscriber(ros_world, f"/probe/shadow{topic}")
     drive(backend)
     for messages in collected.values():
         messages.get(timeout=5)
@@ -72,7 +67,7 @@ def test_what_would_be_sent_appears_below_shadow(ros_world, name):
 def test_the_grippers_goal_appears_below_shadow(ros_world, action_type, kind):
     goals = collect(ros_world, {GOAL: kind})[GOAL]
     backend = make_backend("jtc", ros_world.probe, "wx250s", 50.0, True, "gripper_action", action_type)
-    matched(ros_world, f"/probe/shadow{GOAL}")
+    wait_for_subscriber(ros_world, f"/probe/shadow{GOAL}")
     drive(backend)
     message = goals.get(timeout=5)
     assert np.ravel(message.position)[0] == pytest.approx(0.026)
@@ -87,7 +82,7 @@ def test_nothing_is_published_or_called_outside_shadow(ros_world, name, gripper)
     topics = {publisher.topic_name for publisher in node.publishers} - OF_EVERY_NODE
     assert "/probe/command_preview" in topics
     assert [topic for topic in topics if not topic.startswith("/probe/")] == []
-    assert [client.srv_name for client in node.clients if not client.srv_name.startswith("/probe/shadow/")] == []
+    assert [client.srv_name for client in node.clients if not client.srv_name.startswith("~/shadow/")] == []
     assert [waitable for waitable in node.waitables if isinstance(waitable, ActionClient)] == []
     assert (backend.topics, backend.problem()) == ((), "")
 
@@ -95,7 +90,7 @@ def test_nothing_is_published_or_called_outside_shadow(ros_world, name, gripper)
 def test_every_command_is_shown_with_its_velocity_and_stamp(ros_world):
     shown = ros_world.probe.collect(JointTrajectory, "~/command_preview")
     backend = make_backend("none", ros_world.probe, "wx250s", 50.0, dry_run=True)
-    matched(ros_world, "/probe/command_preview")
+    wait_for_subscriber(ros_world, "/probe/command_preview")
     drive(backend)
     message = shown.get(timeout=5)
     assert message.header.stamp.sec > 0
