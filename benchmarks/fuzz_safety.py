@@ -119,6 +119,7 @@ def figures_of(report: FuzzReport, config: FuzzConfig, machine: str, seconds: fl
         "violations": report.violations.total(),
         "exceptions": report.exceptions.total(),
         "accepted": report.accepted,
+        "faults_by_reason": found["faults"],
         "violations_by_kind": found["violations"],
         "exceptions_by_kind": found["exceptions"],
         "rejected_by_reason": dict(report.rejected.most_common()),

@@ -7,6 +7,7 @@ import numpy as np
 from dvla_ros.control.controller_config import ControllerConfig
 from dvla_ros.control.motion import MotionState, Waypoint
 from dvla_ros.control.plan import GRID_TOLERANCE, Plan, Row
+from dvla_ros.control.planned_stretch import PlannedStretch
 from dvla_ros.control.preview import JointPreview
 from dvla_ros.control.region import Region
 from dvla_ros.control.safe_motion import SafeMotion
@@ -16,9 +17,6 @@ from dvla_ros.control.widowx import gripper_from_finger
 
 _AHEAD_ROWS, _AHEAD_S, _AHEAD_WAYPOINTS = 2, 0.8, 16
 """Motion is planned through so many rows and so much time, but not many more waypoints: that takes a millisecond."""
-
-_AGAIN = 0.75
-"""It is planned again when less than this part of it is left."""
 
 _JUMP_S = 1.0
 """A longer pause between two ticks is taken for a jump of the clock."""
@@ -106,7 +104,7 @@ class PlanExecution:
         self._region, self._check = Region(config.safety), TickCheck(config.safety, joints, gripper)
         self._plan, self._key = Plan(), (-1, -1, -1)
         self._gripper_target = gripper
-        self._planned_until, self._planned_s, self._complete = -np.inf, 0.0, True
+        self._planned = PlannedStretch()
         self._moving_since: float | None = None
         self._row_less_since: float | None = None
 
@@ -118,8 +116,9 @@ class PlanExecution:
     def interrupt(self, now: float) -> None:
         """Brake at `now` (seconds), and drop all rows."""
         self._drop(now)
-        self.motion.brake(max(now, self.last_tick))
-        self._check.allow(self.command.arm)
+        start = max(now, self.last_tick)
+        if self.motion.brake(start).accepted:
+            self._check.allow(self.command.arm, self.motion.sample(start).position)
 
     def step(self, now: float, measured: np.ndarray | None, plan: Plan, blocked: bool) -> Command:
         """One tick.
@@ -181,8 +180,7 @@ class PlanExecution:
         self._statistics.dropped += self._plan.rows_left(now) > 0
         self.generation += 1
         self._plan = Plan((), self.generation, self._plan.version)
-        self._gripper_target = self.command.gripper
-        self._complete = True
+        self._gripper_target, self._planned = self.command.gripper, PlannedStretch()
 
     def _advance(self, now: float, measured: np.ndarray, is_new: bool) -> None:
         index = self._plan.index_at(now)
@@ -193,22 +191,20 @@ class PlanExecution:
         self._row_less_since = None
         row = self._plan.rows[index]
         if row.key == self._key:
-            if is_new:
+            if is_new and self._planned.must_change(self._plan, index, now):
                 self._move(index, now)
         elif self._lags(index):
             self._statistics.lagging += 1
             self.interrupt(now)
             self.following = False
         else:
-            self._begin(index, now, is_new)
+            self._begin(index, now)
 
-    def _begin(self, index: int, now: float, is_new: bool) -> None:
+    def _begin(self, index: int, now: float) -> None:
         row = self._plan.rows[index]
         self._key, self._gripper_target = row.key, row.target.gripper
         self._statistics.rows += 1
-        left = self._planned_until - row.due
-        short = not self._complete and left < _AGAIN * self._planned_s - GRID_TOLERANCE
-        if is_new or short or left <= GRID_TOLERANCE:
+        if self._planned.needs_more(row) or self._planned.must_change(self._plan, index, now):
             self._move(index, now)
 
     def _lags(self, index: int) -> bool:
@@ -227,23 +223,19 @@ class PlanExecution:
         self.motion.scale_speed(self._config.speed_scale(now - self._moving_since))
         start = max(row.due, self.last_tick)
         complete = self._plan.ends_with(rows[-1])
-        stop = not (complete and self._config.starvation == "decelerate")
-        if self._follow(rows, start, stop):
-            self._note_planned(rows, complete)
+        stop = complete and self._config.starvation != "decelerate"
+        if self._follow(rows, start, stop) or (not stop and self._follow(rows, start, True)):
+            self._planned = PlannedStretch(rows, complete)
         elif self._follow((row,), start, True):
-            self._note_planned((row,), complete=False)
+            self._planned = PlannedStretch((row,), complete=False)
         else:
             self._give_up(now)
-
-    def _note_planned(self, rows: tuple[Row, ...], complete: bool) -> None:
-        self._planned_until, self._planned_s = rows[-1].end, rows[-1].end - rows[0].due
-        self._complete = complete
 
     def _follow(self, rows: tuple[Row, ...], start: float, stop: bool) -> bool:
         waypoints = [waypoint for row in rows for waypoint in row.path]
         self._verdict = self.motion.follow(waypoints, start, stop_at_end=stop)
         if self._verdict.accepted:
-            self._check.allow(self.command.arm)
+            self._check.allow(self.command.arm, self.motion.sample(start).position)
         return self._verdict.accepted
 
     def _give_up(self, now: float) -> None:

@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
-from ruckig import Trajectory
 
 
 class MotionPiece(Protocol):
@@ -47,15 +46,42 @@ class PolynomialPiece:
 
 
 class JerkLimitedPiece:
-    """A trajectory of Ruckig."""
+    """Each joint in phases of constant jerk, at times of its own."""
 
-    def __init__(self, trajectory: Trajectory) -> None:
-        self.length = float(trajectory.duration)
-        self._trajectory = trajectory
+    def __init__(self, start: np.ndarray, durations: np.ndarray, jerks: np.ndarray) -> None:
+        """Go on from the state `start` `[3, J]` through phases of `durations` (s) and `jerks` (rad/s³), both `[P, J]`.
+
+        A joint whose phases are over keeps its acceleration.
+        """
+        self._begins = np.concatenate([np.zeros_like(durations[:1]), np.cumsum(durations, axis=0)])
+        self.length = float(self._begins[-1].max())
+        states, state = [start], start
+        for duration, jerk in zip(durations, jerks, strict=True):
+            state = _with_jerk(state, jerk, duration)
+            states.append(state)
+        self._states = np.array(states)
+        self._jerks = np.concatenate([jerks, np.zeros_like(jerks[:1])])
+        self._joints = np.arange(durations.shape[1])
 
     def state(self, elapsed: float) -> np.ndarray:
         """See `MotionPiece`."""
-        return np.array(self._trajectory.at_time(min(elapsed, self.length)))
+        time = min(elapsed, self.length)
+        phase = np.count_nonzero(self._begins[1:] <= time, axis=0)
+        joints, since = self._joints, time - self._begins[phase, self._joints]
+        return _with_jerk(self._states[phase, :, joints].T, self._jerks[phase, joints], since)
+
+
+def _with_jerk(state: np.ndarray, jerk: np.ndarray, elapsed: np.ndarray) -> np.ndarray:
+    """The state `[3, J]` after a time `elapsed` `[J]` of constant jerk `[J]`."""
+    position, velocity, acceleration = state
+    gained = jerk * elapsed
+    return np.array(
+        [
+            position + elapsed * (velocity + elapsed * (acceleration / 2.0 + gained / 6.0)),
+            velocity + elapsed * (acceleration + gained / 2.0),
+            acceleration + gained,
+        ]
+    )
 
 
 @dataclass(frozen=True)

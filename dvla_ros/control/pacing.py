@@ -7,8 +7,9 @@ What makes a Python loop uneven, and what is done about it here:
 - Drift: due times are multiples of the period on the monotonic clock, not "now plus a period". That clock does not
   follow when somebody sets the time, and stands still while the machine is suspended.
 - The interpreter lock: a thread that wakes waits until the running Python thread gives way, up to the switch interval,
-  5 ms by default. Real-time priority does not help there. `start` lowers the interval for the whole process. A C call
-  that keeps the lock is not interrupted at all: keep inference in another process, or in libraries that release it.
+  5 ms by default, and once more for every C call of the other thread that lets go of the lock only to take it again.
+  Real-time priority does not help there. `start` lowers the interval for the whole process. A C call that keeps the
+  lock is not interrupted at all: keep inference in another process, or in libraries that release it.
 - Priority inversion: a thread of the same process that is suspended while it holds the interpreter lock holds up this
   one. Give such threads a priority right behind this one's.
 - Garbage collection: by hand, right after a call, see `garbage`. Call `start` after set-up.
@@ -27,7 +28,7 @@ from dvla_ros.control.realtime import MAX_PRIORITY, lock_memory
 from dvla_ros.control.realtime import request_realtime as request_realtime
 from dvla_ros.errors import ConfigurationError
 
-_SWITCH_INTERVAL_S = 0.0001
+_SWITCH_INTERVAL_S = 0.00002
 
 _logger = logging.getLogger(__name__)
 

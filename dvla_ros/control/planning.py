@@ -83,7 +83,7 @@ class RowPlanner:
         previous, measured = begin.target, np.eye(4)
         measured[:3, 3] = begin.centre
         for request in requests:
-            action = self._aligned(request, requests[0].due, begin.offset)
+            action = self._aligned(request, requests[0], begin.offset)
             try:
                 target = next_target(action, request.mode, previous, measured, self._kinematics, self._workspace)
             except (KinematicsError, ActionError) as error:
@@ -93,11 +93,12 @@ class RowPlanner:
             previous, measured = target, target.pose
         return rows, ACCEPTED
 
-    def _aligned(self, request: RowRequest, start: float, offset: np.ndarray | None) -> np.ndarray:
-        """The row's action, with what is left of the seam's offset at its end; absolute targets only."""
-        if offset is None or self._fade <= 0.0 or request.end - start >= self._fade:
+    def _aligned(self, request: RowRequest, first: RowRequest, offset: np.ndarray | None) -> np.ndarray:
+        """The row's action, with what is left of the seam's offset at its end; absolute targets of one chunk only."""
+        since = request.end - first.due
+        if offset is None or request.key[:2] != first.key[:2] or since >= self._fade:
             return request.action
-        return shifted(request.action, request.mode, offset, 1.0 - (request.end - start) / self._fade)
+        return shifted(request.action, request.mode, offset, 1.0 - since / self._fade)
 
     def _fine(self, rows: Sequence[Row], begin: Beginning) -> tuple[list[Row], Verdict]:
         """The same rows with waypoints on the straight way, up to the first that has none."""

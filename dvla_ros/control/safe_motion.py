@@ -10,8 +10,9 @@ from dvla_ros.control.region import motion_region
 from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.control.verdict import Verdict
 
-_LOOK_S = 0.02
-"""Between two looks at 20 rad/s² no joint is further out than both by more than a h² / 8 = 1 mrad, the room kept."""
+_LOOK_S, _CLOSE_LOOK_S = 0.02, 0.002
+"""Seconds. Between two looks at 20 rad/s² no joint is further out than both by more than a h² / 8 = 1 mrad, the room kept.
+An arm that begins outside has no such room: it is looked at more closely."""
 
 
 class SafeMotion:
@@ -76,10 +77,12 @@ class SafeMotion:
         self.version += 1
 
     def _adopt(self, motion: JointMotion, start: float) -> Verdict:
+        allowed = self._region.outside(motion.sample(start).position)
+        is_inside = not allowed.joints.any() and allowed.box == 0.0
         length = max(motion.end - start, 0.0)
-        count = int(np.ceil(length / _LOOK_S)) + 1
+        count = int(np.ceil(length / (_LOOK_S if is_inside else _CLOSE_LOOK_S))) + 1
         positions, _ = motion.samples(start + np.linspace(0.0, length, count))
-        verdict = self._region.check(positions, self._region.outside(positions[0]))
+        verdict = self._region.check(positions, allowed)
         if verdict.accepted:
             self._motion = motion
             self.version += 1

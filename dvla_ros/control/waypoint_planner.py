@@ -106,8 +106,7 @@ class WaypointPlanner:
 
     def brake(self, state: np.ndarray, limits: np.ndarray) -> JerkLimitedPiece | None:
         """The fastest way to rest from a state `[3, J]`, each joint on its own; None if there is none."""
-        trajectory = self._jerk_limited.brake(state, limits)
-        return None if trajectory is None else JerkLimitedPiece(trajectory)
+        return self._jerk_limited.brake(state, limits)
 
     def _fastest(self, route: Route, limits: np.ndarray) -> PlannedPieces | None:
         """Through all waypoints, where each piece that exceeds a limit is the fastest one that does not."""
@@ -134,21 +133,17 @@ class WaypointPlanner:
         start, (target, wanted, _) = knots.states[index], knots.states[index + 1]
         velocity = self._arrival_velocity(start, target, wanted, limits)
         length = float(knots.times[index + 1] - knots.times[index])
-        trajectory = self._jerk_limited.reach(start, target, velocity, limits, length)
-        if trajectory is None:
-            return None
-        return JerkLimitedPiece(trajectory), np.stack([target, velocity, np.zeros_like(velocity)])
+        piece = self._jerk_limited.reach(start, target, velocity, limits, length)
+        return None if piece is None else (piece, np.stack([target, velocity, np.zeros_like(velocity)]))
 
     def _arrival_velocity(
         self, start: np.ndarray, target: np.ndarray, wanted: np.ndarray, limits: np.ndarray
     ) -> np.ndarray:
         """The wanted velocity, or zero for joints that would have to step back to gain it."""
         wanted = np.clip(wanted, -limits[0], limits[0])
-        moving = self._jerk_limited.reach(start, target, wanted, limits, 0.0)
-        resting = self._jerk_limited.reach(start, target, np.zeros_like(wanted), limits, 0.0)
-        if moving is None or resting is None:
-            return np.zeros_like(wanted)
-        sooner = np.less_equal(moving.independent_min_durations, resting.independent_min_durations)
+        moving = self._jerk_limited.shortest(start, target, wanted, limits)
+        resting = self._jerk_limited.shortest(start, target, np.zeros_like(wanted), limits)
+        sooner = np.isfinite(moving) & np.isfinite(resting) & (moving <= resting)
         return np.where(sooner, wanted, 0.0)
 
 

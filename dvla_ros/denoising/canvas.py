@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.schedules import steps_for
 from dvla_ros.errors import ActionError, ConfigurationError
 
 FREE = -1  # marks a position of `prefilled` or `frozen_tokens` that the decoder may fill
@@ -87,17 +88,22 @@ class Canvas:
 
     Attributes:
         segments: In the order of their positions.
+        determined: How many numbers are given by other means than tokens, such as rows that frequencies are led
+            through: that many fewer are to be found, though no position is fixed.
 
     Raises:
-        ConfigurationError: No segment, or a name twice.
+        ConfigurationError: No segment, or a name twice, or more is determined than there are free positions.
     """
 
     segments: tuple[Segment, ...]
+    determined: int = 0
 
     def __post_init__(self) -> None:
         names = [segment.name for segment in self.segments]
         if not names or len(set(names)) != len(names):
             raise ConfigurationError(f"A canvas needs segments with different names, got {names}.")
+        if not 0 <= self.determined <= self.free_length:
+            raise ConfigurationError(f"determined must be in 0..{self.free_length}, got {self.determined}.")
 
     @property
     def length(self) -> int:
@@ -131,6 +137,10 @@ class Canvas:
     def free_length(self) -> int:
         """Number of positions that are not prefilled."""
         return self.length - sum(token != FREE for segment in self.segments for token in segment.prefilled)
+
+    def steps(self, total: int, unknown: int) -> int:
+        """How many of `total` denoising steps fill so many masked positions, see `schedules.steps_for`."""
+        return steps_for(total, max(0, unknown - self.determined), self.free_length)
 
     def span(self, name: str) -> slice:
         """Positions of one segment.

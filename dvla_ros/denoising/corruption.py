@@ -54,7 +54,12 @@ def mask_for_training(
 
 
 def mask_independently(
-    tokens: Tensor, mask_token: int, generator: torch.Generator, *, least_ratio: float = 1e-3
+    tokens: Tensor,
+    mask_token: int,
+    generator: torch.Generator,
+    *,
+    least_ratio: float = 1e-3,
+    fixed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mask each position with the probability t ~ U[0, 1) of its row, as LLaDA is trained.
 
@@ -63,6 +68,7 @@ def mask_independently(
         mask_token: Id written where masked.
         generator: On the device of `tokens`.
         least_ratio: epsilon of t <- (1 - epsilon) t + epsilon.
+        fixed: bool `[B, L]` or `[L]`, positions that are given and never masked; None for none.
 
     Returns:
         The corrupted canvas int64 `[B, L]`, the masked positions bool `[B, L]` and the ratios t `[B, 1]`.
@@ -70,6 +76,8 @@ def mask_independently(
     rows, length = tokens.shape
     ratio = torch.rand(rows, 1, generator=generator, device=tokens.device) * (1.0 - least_ratio) + least_ratio
     is_masked = torch.rand(rows, length, generator=generator, device=tokens.device) < ratio
+    if fixed is not None:
+        is_masked = is_masked & ~fixed
     return tokens.masked_fill(is_masked, mask_token), is_masked, ratio
 
 

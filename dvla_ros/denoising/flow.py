@@ -190,7 +190,7 @@ class FlowDenoiser:
         guess = _guess(canvas, warm_start, frozen)
         tokens = torch.where(frozen, given, torch.where(guess == FREE, self._source(canvas, noise, device), guess))
         unknown, guessed = (~frozen).sum(dim=-1).tolist(), (guess != FREE).any(dim=-1).tolist()
-        rows = [self._row_steps(u, canvas.free_length, g) for u, g in zip(unknown, guessed, strict=True)]
+        rows = [self._row_steps(u, canvas, g) for u, g in zip(unknown, guessed, strict=True)]
         plan = FlowPlan.make(rows, device)
         return FlowState(
             tokens=tokens,
@@ -236,11 +236,11 @@ class FlowDenoiser:
         sizes = canvas.vocabularies(device)
         return torch.minimum((noise.uniform(canvas.length, step=-1) * sizes).long(), sizes - 1)
 
-    def _row_steps(self, unknown: int, free_length: int, guessed: bool) -> RowSteps:
+    def _row_steps(self, unknown: int, canvas: Canvas, guessed: bool) -> RowSteps:
         if unknown == 0:
             return RowSteps(total=0, validating=0, skipped=0)
         config = self.config
-        total = max(1, config.num_steps * unknown // free_length) if config.adaptive_steps else config.num_steps
+        total = canvas.steps(config.num_steps, unknown) if config.adaptive_steps else config.num_steps
         validating = math.ceil(config.validate_steps * total / config.num_steps - _ROUND_OFF)
         before = math.ceil(config.warm_start_time * total - _ROUND_OFF) if guessed else 0
         return RowSteps(total, validating, skipped=min(before, total - max(1, validating)))

@@ -11,7 +11,7 @@ from dvla_ros.denoising.canvas import Canvas, WarmStart
 from dvla_ros.denoising.joint_plan import Fade, JointPlan, Ranking
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.sampling import lowest, probability_of, safe_log, sample
-from dvla_ros.denoising.schedules import schedule_named
+from dvla_ros.denoising.schedules import schedule_named, steps_for
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
 from dvla_ros.denoising.warm_start import starting_canvas
@@ -236,7 +236,7 @@ class JointDenoiser:
         count = partial(_count, ranking_of=ranking_of)
         given, free = count(prefilled)[0], count(~prefilled)[0]
         return JointPlan.make(
-            [self._rankings(masked, free, given) for masked in count(unknown)],
+            [self._rankings(masked, free, given, canvas.determined) for masked in count(unknown)],
             self._schedule,
             temperature=self.config.choice_temperature,
             fade=self.config.choice_fade,
@@ -244,18 +244,19 @@ class JointDenoiser:
             device=unknown.device,
         )
 
-    def _rankings(self, unknown: list[int], free: list[int], prefilled: list[int]) -> list[Ranking]:
-        """The rankings of one chunk from its numbers of positions in each."""
+    def _rankings(self, unknown: list[int], free: list[int], prefilled: list[int], determined: int) -> list[Ranking]:
+        """The rankings of one chunk from its numbers of positions in each; what is determined are actions."""
+        left = [*unknown[:-1], max(0, unknown[-1] - determined)]
         if self.config.stages == "two":
             totals = [self.config.image_steps, self.config.action_steps]
-            steps = [self._steps(total, u, f) for total, u, f in zip(totals, unknown, free, strict=True)]
+            steps = [self._steps(total, n, f) for total, n, f in zip(totals, left, free, strict=True)]
         else:
-            steps = [self._steps(self.config.num_steps, sum(unknown), sum(free))] * len(unknown)
+            steps = [self._steps(self.config.num_steps, sum(left), sum(free))] * len(unknown)
         extra = prefilled if self.config.reference == "canvas" else [0] * len(unknown)
         return [Ranking(u, t, u + p) for u, t, p in zip(unknown, steps, extra, strict=True)]
 
-    def _steps(self, num_steps: int, unknown: int, free: int) -> int:
-        return max(1, num_steps * unknown // max(1, free)) if self.config.adaptive_steps else num_steps
+    def _steps(self, num_steps: int, left: int, free: int) -> int:
+        return steps_for(num_steps, left, free) if self.config.adaptive_steps else num_steps
 
     def _propose(self, log_p: Tensor, index: int, noise: Noise) -> Tensor:
         """One token per position, int64 `[B, L]`."""

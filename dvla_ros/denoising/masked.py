@@ -204,7 +204,7 @@ class MaskedDenoiser:
     def _steps(self, unknown: int, canvas: Canvas) -> int:
         if not self.config.adaptive_steps:
             return self.config.num_steps
-        return max(1, self.config.num_steps * unknown // max(1, canvas.free_length))
+        return canvas.steps(self.config.num_steps, unknown)
 
     def _propose(self, index: int, log_p: Tensor, plan: StepPlan, noise: Noise) -> Tensor:
         """One token per position, int64 `[B, L]`."""

@@ -108,6 +108,11 @@ def schedule_named(name: str) -> Schedule:
     )
 
 
+def steps_for(total: int, unknown: int, free: int) -> int:
+    """max(1, floor(T * U / L)): steps for U unknowns where T fill all L of them (DiscreteRTC, arXiv 2604.25050)."""
+    return max(1, total * unknown // max(1, free))
+
+
 def masked_counts(unknown: int, num_steps: int, schedule: Schedule, reference: int | None = None) -> list[int]:
     """How many positions are still masked after each denoising step (MaskGIT, section 3.2).
 

@@ -147,7 +147,7 @@ class ThresholdDenoiser:
         """Least number of tokens in each step of a chunk; they add up to at least `unknown`."""
         most = self.config.num_steps
         if self.config.adaptive_steps:
-            most = max(1, most * unknown // max(1, canvas.free_length))
+            most = canvas.steps(most, unknown)
         steps = min(most, unknown)
         if self.config.at_least == "one":
             return [1] * (steps - 1) + [unknown] * (steps > 0)

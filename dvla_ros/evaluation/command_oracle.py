@@ -13,6 +13,9 @@ _RELATIVE = 1e-3
 _ROUNDING = 1e-8
 """rad: positions are that exact; in a k-th difference it counts 2^k / dt^k times. Also the slack of every range."""
 
+_OUTSIDE = 2e-5
+"""rad and metres by which an arm that began outside may get further out: its way is looked at every 2 ms."""
+
 _SHORTEST_S = 1e-3
 """Differences are not taken over ticks that are closer in seconds: rounding is all that is left of them."""
 
@@ -89,10 +92,10 @@ class CommandOracle:
     def _range_violations(self, record: CommandRecord) -> list[Violation]:
         found = _worst("start", record.times[:1], np.abs(record.arms[:1] - record.measured), np.zeros(1))
         beyond = np.maximum(np.maximum(self._lower - record.arms, record.arms - self._upper), 0.0)
-        found += _worst("joint_range", record.times, beyond, beyond[:1])
+        found += _worst("joint_range", record.times, beyond, beyond[:1] + _OUTSIDE * (beyond[:1] > 0.0))
         points = positions_of(record.arms)
         off = np.linalg.norm(points - np.clip(points, *self._box), axis=1)[:, None]
-        found += _worst("workspace", record.times, off, np.maximum(off[:1], self._limits.workspace_slack))
+        found += _worst("workspace", record.times, off, np.maximum(off[:1] + _OUTSIDE, self._limits.workspace_slack))
         speed = np.array(self._limits.joint_velocity) * (1.0 + _RELATIVE)
         return found + _worst("velocity_field", record.times, np.abs(record.velocities), speed)
 

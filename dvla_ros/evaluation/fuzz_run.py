@@ -36,6 +36,7 @@ class FuzzReport:
         commands: Commands looked at.
         accepted: Chunks taken over.
         rejected: Chunks refused, by reason.
+        faults: Faults that the controller latched, by reason.
         violations: Commands outside their limits, by kind.
         exceptions: Exceptions, by the call that raised them and their type.
         examples: A sentence for some of the violations and exceptions.
@@ -45,6 +46,7 @@ class FuzzReport:
     commands: int = 0
     accepted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
     exceptions: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -54,6 +56,7 @@ class FuzzReport:
         self.chunks, self.commands = self.chunks + other.chunks, self.commands + other.commands
         self.accepted += other.accepted
         self.rejected.update(other.rejected)
+        self.faults.update(other.faults)
         self.violations.update(other.violations)
         self.exceptions.update(other.exceptions)
         self.examples += other.examples[: max(examples - len(self.examples), 0)]
@@ -99,6 +102,7 @@ class FuzzRun:
         for _ in range(math.ceil(1.0 / self._period)):
             self._tick()
         self._judge()
+        self.report.faults.update(self._controller.statistics.faults)
         return self.report
 
     def _tick(self) -> None:

@@ -37,7 +37,8 @@ class SeamFigures:
         seam_position_jump_max: Largest.
         seam_velocity_jump: Mean over the seams, in m/s.
         jerk_rms: Root of the mean square of the joints' third differences, in rad/s^3.
-        gap_s: Longest time without a row to execute between the first row and the end of an episode.
+        gap_s: Longest time without a row to execute after the first row, because the next chunk was not there yet.
+        held: How often the controller dropped the rows, because the arm could not keep up, and started from rest.
         seams: How many.
     """
 
@@ -46,6 +47,7 @@ class SeamFigures:
     seam_velocity_jump: float
     jerk_rms: float
     gap_s: float
+    held: int
     seams: int
 
 
@@ -59,20 +61,28 @@ class SeamRecorder:
         self._gaps: list[float] = []
         self._arms: list[np.ndarray] = []
         self._waiting_since: float | None = None
+        self._is_held, self._held = False, 0
         self._executed: dict[int, np.ndarray] = {}
 
     def restart(self) -> None:
         """A new episode begins."""
         self._finish()
-        self._arms, self._waiting_since, self._executed = [], None, {}
+        self._arms, self._waiting_since, self._is_held, self._executed = [], None, False, {}
 
     def commanded(self, now: float, command: Command, waiting: bool) -> None:
         """A command was sent at `now` seconds; `waiting` when no row was being executed."""
         self._arms.append(command.arm)
         if not waiting:
             self._end_gap(now)
-        elif self._waiting_since is None:
+            self._is_held = False
+        elif self._waiting_since is None and not self._is_held:
             self._waiting_since = now
+
+    def dropped(self, now: float) -> None:
+        """The controller dropped its rows at `now` seconds."""
+        self._end_gap(now)
+        self._is_held, self._executed = True, {}
+        self._held += 1
 
     def taken_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
         """The controller accepted the chunk: compare its first rows with those that were executed instead."""
@@ -97,6 +107,7 @@ class SeamRecorder:
             seam_velocity_jump=float(np.mean(velocities)),
             jerk_rms=float(np.sqrt(np.mean(self._squared_jerks))) if self._squared_jerks else 0.0,
             gap_s=max(self._gaps, default=0.0),
+            held=self._held,
             seams=len(self._seams),
         )
 

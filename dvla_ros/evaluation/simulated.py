@@ -67,6 +67,10 @@ class EpisodeObserver(Protocol):
         """A command was sent at `now` seconds; `waiting` when no row was being executed."""
         ...
 
+    def dropped(self, now: float) -> None:
+        """The controller dropped the rows it had."""
+        ...
+
     def taken_over(self, controller: ChunkController, chunk: ActionChunk, now: float) -> None:
         """The controller accepted the chunk."""
         ...
@@ -192,6 +196,8 @@ class SimulatedEpisodes:
         if statistics.dropped != run.dropped:
             run.dropped = statistics.dropped
             run.replanner.dropped(self._simulation.time)
+            if self._observer is not None:
+                self._observer.dropped(self._simulation.time)
         if self._observer is not None:
             self._observer.commanded(self._simulation.time, command, statistics.starved_ticks > run.starved)
         run.starved = statistics.starved_ticks

@@ -8,7 +8,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from dvla_ros.control.chunk import ActionChunk, ControlMode
-from dvla_ros.errors import ActionError, ObservationError
+from dvla_ros.control.joint_positions import joint_positions
+from dvla_ros.errors import ActionError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.msg import DenoisingTrace as DenoisingTraceMessage
 from dvla_ros.policies.base import Prediction
@@ -42,19 +43,7 @@ def joints_by_name(message: JointState, names: Sequence[str], what: str = "joint
     Raises:
         ObservationError: A joint is missing, has no position, or its position is not finite.
     """
-    positions = np.empty(len(names))
-    for index, name in enumerate(names):
-        try:
-            positions[index] = message.position[list(message.name).index(name)]
-        except (ValueError, IndexError):
-            raise ObservationError(
-                f"{what} lacks a position for joint '{name}'; it names {', '.join(message.name) or 'no joint'} with "
-                f"{len(message.position)} positions. Check the driver's motor configuration and robot_name."
-            ) from None
-    if not np.isfinite(positions).all():
-        bad = [name for name, value in zip(names, positions, strict=True) if not np.isfinite(value)]
-        raise ObservationError(f"{what} has a position that is not a finite number for {', '.join(bad)}.")
-    return positions
+    return joint_positions(message, names, what)
 
 
 def chunk_from_message(message: ActionChunkMessage) -> ActionChunk:

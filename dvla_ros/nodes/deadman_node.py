@@ -13,6 +13,7 @@ from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
+from dvla_ros.control.realtime import MAX_PRIORITY, request_realtime
 from dvla_ros.errors import ConfigurationError, ObservationError
 from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
@@ -47,6 +48,7 @@ class DeadmanParameters:
     chunker: str = described("/chunker_node", "fully qualified name of the node that is watched")
     chunker_timeout_s: float = described(0.5, "a chunker that follows a chunk and is silent for so long is lost")
     backend: str = described("jtc", "backend of the chunker; the arm is stopped from here with joint_trajectory")
+    realtime_priority: int = described(10, "SCHED_FIFO priority of this process, 0: do not ask for it")
 
     def __post_init__(self) -> None:
         for name in ("heartbeat_hz", "enable_timeout_s", "chunker_timeout_s"):
@@ -56,6 +58,8 @@ class DeadmanParameters:
             raise ConfigurationError(f"enable_kind must be one of {', '.join(KINDS)}, got '{self.enable_kind}'.")
         if self.enable_button < 0:
             raise ConfigurationError(f"enable_button must be 0 or more, got {self.enable_button}.")
+        if not 0 <= self.realtime_priority <= MAX_PRIORITY:
+            raise ConfigurationError(f"realtime_priority must be 0..{MAX_PRIORITY}, got {self.realtime_priority}.")
 
 
 class DeadmanNode(Node):
@@ -174,7 +178,14 @@ class DeadmanNode(Node):
 
 def main() -> int:
     """Run the node until Ctrl-C."""
-    return run_node(DeadmanNode)
+    return run_node(_prioritised_node)
+
+
+def _prioritised_node() -> DeadmanNode:
+    """The node; on a busy machine its heartbeats would be late with an ordinary priority, and stop the arm."""
+    node = DeadmanNode()
+    request_realtime(node.parameters.realtime_priority)
+    return node
 
 
 if __name__ == "__main__":

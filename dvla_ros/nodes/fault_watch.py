@@ -3,6 +3,8 @@
 from dvla_ros.nodes.holds import Hold
 
 ESTOP, DEADMAN_LOST, DEADMAN_AWAITED = "estop", "deadman_lost", "deadman_awaited"
+STEADY_S = 0.5
+"""Heartbeats that are just being discovered may come with gaps; motion begins when there was none for so long."""
 
 
 class EmergencyStop:
@@ -38,17 +40,22 @@ class Deadman:
     def __init__(self, topic: str, timeout_s: float) -> None:
         self._topic, self._timeout = topic, timeout_s
         self._heard: float | None = None
+        self._since = 0.0
+        self._steady = False
 
     @property
     def awaited(self) -> Hold | None:
-        """The hold until the first heartbeat; None after it, or when none is needed."""
-        if not self._topic or self._heard is not None:
+        """The hold until heartbeats have come steadily for once; None after that, or when none is needed."""
+        if not self._topic or self._steady:
             return None
-        return Hold(DEADMAN_AWAITED, f"No heartbeat has come on {self._topic} yet.", quiet=True)
+        return Hold(DEADMAN_AWAITED, f"No steady heartbeat has come on {self._topic} yet.", quiet=True)
 
     def heartbeat(self, now: float) -> None:
         """A heartbeat arrived at `now`."""
+        if self._heard is None or now - self._heard > self._timeout:
+            self._since = now
         self._heard = now
+        self._steady |= now - self._since >= STEADY_S
 
     def age(self, now: float) -> float:
         """Seconds since the last heartbeat; NaN before the first one."""

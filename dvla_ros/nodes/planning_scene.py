@@ -151,10 +151,8 @@ class PlanningSceneGate:
             index, contacts = inquiry.invalid
             return rejected("collision", f"State {index + 1} of {total} on the path: {_contacts(contacts)}.")
         if not inquiry.decided.is_set():
-            return rejected(
-                "validity_timeout",
-                f"{total - inquiry.valid} of {total} answers of {self._service} had not come after {self._timeout:g} s.",
-            )
+            late = f"{total - inquiry.valid} of {total} answers of {self._service} had not come"
+            return rejected("validity_timeout", f"{late} after {self._timeout:g} s.")
         return ACCEPTED
 
 

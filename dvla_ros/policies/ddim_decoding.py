@@ -16,6 +16,7 @@ class DdimDecoding:
         num_steps: Denoising steps of the chunk; evenly spaced noise levels, the last is level 0.
         clip_sample: Whether each step's estimate of the chunk is clipped to -1..1, the range of normalised actions.
         resamplings: How often each step is run where rows are frozen, see `DdimConfig`.
+        adaptive_steps: Take max(1, floor(T * unknown / L)) steps when rows are frozen (DiscreteRTC, arXiv 2604.25050).
         warm_start_time: Share of the steps that a guess of the chunk makes unnecessary, see `DdimConfig`.
         reason: Whether to reason before acting, where the network can. Without it the condition is one that the
             network was not trained on: faster, but for comparison only.
@@ -25,6 +26,7 @@ class DdimDecoding:
     num_steps: int = 10
     clip_sample: bool = True
     resamplings: int = 1
+    adaptive_steps: bool = True
     warm_start_time: float = 0.5
     reason: bool = True
     max_reasoning_tokens: int = 0

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
+from dvla_ros.denoising.schedules import steps_for
 from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError
 from dvla_ros.models.ddim import DdimConfig, sample_chunk
 from dvla_ros.models.networks import make_network
@@ -100,6 +101,7 @@ class DiffusionPolicy:
         settings = ddim_decoding({**config.decoding, **(decoding or {})})
         ddim = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
         self._ddim: DdimConfig = replace(ddim, warm_start_time=settings.warm_start_time)
+        self._adaptive_steps = settings.adaptive_steps
         self._reasons = settings.reason and tokenizer is not None
         self._max_tokens = _checked_length(settings.max_reasoning_tokens, sizes)
         self._actions = config.coding.normalizer(statistics)
@@ -145,7 +147,9 @@ class DiffusionPolicy:
         the chunk is what the denoising step then running makes of it; one step always runs. `nfe` counts the words
         that were run through the trunk and the denoising steps, `prefill_s` includes the reasoning.
 
-        All rows become clear together: `needed_steps` saves nothing, `decided_steps` is always H.
+        All rows become clear together: `needed_steps` saves nothing, and `decided_steps` is H, or only the frozen ones
+        where the deadline came before the last step. Frozen rows are put in before every step, at its noise level; with
+        `adaptive_steps` there are fewer steps in proportion.
         """
         request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
         return within_device_memory(self.device, lambda: self._predict(observation, request))
@@ -160,11 +164,13 @@ class DiffusionPolicy:
         condition = self._condition(prompt, answer, inputs)
         reasoned = time.perf_counter()
         remaining = None if until is None else max(0.0, until - (reasoned - started))
-        actions, steps, malformed = self._draw(condition, request, remaining)
+        chunk = self._draw(condition, request, remaining)
         drawn = time.perf_counter()
-        prediction = self._prediction(actions, malformed, prompt, answer, steps)
+        prediction = self._prediction(chunk, prompt, answer)
         timings = Timings(prepared - started, reasoned - prepared, drawn - reasoned, time.perf_counter() - drawn)
-        return replace(prediction, timings=timings, frozen_steps=len(request.frozen))
+        frozen = len(request.frozen)
+        decided = self.spec.horizon if chunk.complete else frozen
+        return replace(prediction, timings=timings, frozen_steps=frozen, decided_steps=decided)
 
     def _reason(self, prompt: Prompt, late: Callable[[], bool]) -> Answer | None:
         if self._tokenizer is None or not self._reasons:
@@ -177,8 +183,7 @@ class DiffusionPolicy:
             torch.cuda.synchronize(self.device)
         return condition
 
-    def _draw(self, condition: Tensor, request: ChunkRequest, remaining_s: float | None) -> tuple[np.ndarray, int, str]:
-        """Actions float32 `[H, D]` in physical units, denoising steps, and why they are NaN where they are."""
+    def _draw(self, condition: Tensor, request: ChunkRequest, remaining_s: float | None) -> "_Drawn":
         shape = (self.spec.horizon, len(self.spec.action_names))
         seed = int(self._seeds.integers(2**31)) if request.seed is None else request.seed
         frozen, guess = request.frozen, request.guessed_chunk()
@@ -188,38 +193,60 @@ class DiffusionPolicy:
                 condition,
                 shape,
                 [seed],
-                config=self._ddim,
+                config=self._ddim_around(len(frozen)),
                 frozen=self._normalized(frozen) if len(frozen) else None,
                 guess=None if guess is None else self._normalized(guess),
                 deadline_s=remaining_s,
             )
         except ActionError as error:
-            return np.full(shape, np.nan, dtype=np.float32), 0, str(error)
+            return _Drawn(np.full(shape, np.nan, dtype=np.float32), 0, False, str(error))
         actions = self._actions.unnormalize(chunk.actions[0].cpu().numpy()).astype(np.float32)
         actions[: len(frozen)] = frozen  # exactly, also where normalising had clipped them
-        return actions, chunk.nfe, ""
+        return _Drawn(actions, chunk.nfe, chunk.complete, "")
+
+    def _ddim_around(self, frozen_steps: int) -> DdimConfig:
+        """The diffusion, in fewer steps where rows are given."""
+        if not self._adaptive_steps:
+            return self._ddim
+        horizon = self.spec.horizon
+        steps = steps_for(self._ddim.inference_steps, horizon - frozen_steps, horizon)
+        return replace(self._ddim, inference_steps=steps)
 
     def _normalized(self, rows: np.ndarray) -> Tensor:
         """Physical `[n, D]` as `[1, n, D]` on the device."""
         return torch.from_numpy(self._actions.normalize(rows)).float().unsqueeze(0).to(self.device)
 
-    def _prediction(
-        self, actions: np.ndarray, malformed: str, prompt: Prompt, answer: Answer | None, steps: int
-    ) -> Prediction:
+    def _prediction(self, chunk: "_Drawn", prompt: Prompt, answer: Answer | None) -> Prediction:
         said = "" if answer is None or self._tokenizer is None else self._tokenizer.decode(answer.tokens[0].tolist())
         keypoints = prompt.percept.positions[0, :, :2].cpu().numpy()
         return Prediction(
-            actions=actions,
+            actions=chunk.actions,
             tokens=np.zeros((0, 0), dtype=np.int32),
-            confidence=np.ones(actions.shape, dtype=np.float32),
+            confidence=np.ones(chunk.actions.shape, dtype=np.float32),
             trace=(),
             mask_token=0,
-            nfe=steps + (0 if answer is None else answer.evaluations),
+            nfe=chunk.steps + (0 if answer is None else answer.evaluations),
             timings=Timings(0.0, 0.0, 0.0, 0.0),
-            malformed=malformed,
+            malformed=chunk.malformed,
             reasoning=said,
             keypoints=dict(zip(self.spec.cameras, keypoints, strict=True)),
         )
+
+
+class _Drawn(NamedTuple):
+    """A chunk drawn from noise.
+
+    Attributes:
+        actions: float32 `[H, D]` in physical units.
+        steps: Denoising steps that ran.
+        complete: Whether these were all.
+        malformed: Why the actions are NaN; "" where they are not.
+    """
+
+    actions: np.ndarray
+    steps: int
+    complete: bool
+    malformed: str
 
 
 def _read_tokenizer(folder: Path, sizes: SmallDivlaConfig) -> ReasoningTokenizer | None:

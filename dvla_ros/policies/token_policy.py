@@ -14,6 +14,7 @@ from dvla_ros.actions.chunk_codec import ChunkCodec
 from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
 from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
+from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.flow import FlowDenoiser
 from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.jacobi import JacobiDenoiser
@@ -117,7 +118,8 @@ class TokenPolicy:
 
         Where each number has a token of its own, frozen rows are tokens of the canvas that no step changes. A FAST
         token is a coefficient of the whole chunk: there `RowGuidance` leads the decoding to a chunk that passes through
-        the frozen rows. In either case the answer holds these rows as they were given.
+        the frozen rows. In either case the answer holds these rows as they were given, and the number of denoising
+        steps falls with the numbers that they give, where the decoder's `adaptive_steps` is set.
         """
         request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
         return within_device_memory(self.device, lambda: self._predict(observation, request))
@@ -130,7 +132,7 @@ class TokenPolicy:
         prefilled = time.perf_counter()
         result = denoise(
             self._network(prefix, request.frozen),
-            self._canvas,
+            self._canvas_around(request.frozen),
             self._denoiser,
             seeds=[int(self._seeds.integers(2**31)) if request.seed is None else request.seed],
             frozen_tokens=self._rows.frozen(request.frozen),
@@ -161,6 +163,10 @@ class TokenPolicy:
         if len(frozen) == 0 or self._guidance is None:
             return network
         return self._guidance.through(frozen, network)
+
+    def _canvas_around(self, frozen: np.ndarray) -> Canvas:
+        """The canvas, which knows how many numbers guidance gives."""
+        return self._canvas if self._guidance is None else replace(self._canvas, determined=frozen.size)
 
     def _row_guidance(self) -> RowGuidance | None:
         codec = self._codec

@@ -28,7 +28,8 @@ _STEPS_AFTER_SUCCESS = 3
 _REST_S = (0.10, 0.30)
 _LAG_S = (0.04, 0.16)
 """When, after a row of a moving arm began, the cameras see about where it began."""
-_MOST_FROZEN = 4
+_MOST_FROZEN = 5
+_NEW_STYLE = 0.3
 _FIRST_TRAINING_SEED = 1_000_000
 """Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
 
@@ -112,7 +113,7 @@ class Collector:
         self._arm.restart()
         expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
         noise = max(0.0, rng.uniform(-0.4, 1.0)) * self._config.noise_m
-        moving = self._policy is None and rng.random() < self._config.moving
+        moving = rng.random() < self._config.moving
         drive = self._drive_on if moving else self._drive_and_rest
         frames: list[Frame] = []
         remaining = _STEPS_AFTER_SUCCESS
@@ -130,13 +131,11 @@ class Collector:
         plan: Iterator[np.ndarray] = iter(())
         for _ in range(_MAX_STEPS):
             self._rest(rng)
-            if self._policy is not None and rng.random() < 0.3:
-                # A policy may have left the way of the style drawn at first: label in a style that fits where it is.
-                expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+            expert = self._in_a_fitting_style(task, expert, rng)
             frame = self._frame(task, *self._label(expert, ()), number)
             action = next(plan, None)
             if action is None:
-                plan = iter(self._drive(task, frame, rng))
+                plan = iter(self._drive(task, frame, 1, rng))
                 action = next(plan)
             self._arm.apply(self._disturbed(action, noise, rng))
             yield frame
@@ -144,20 +143,20 @@ class Collector:
     def _drive_on(
         self, task: Task, expert: Expert, noise: float, number: int, rng: np.random.Generator
     ) -> Iterator[Frame]:
-        """One frame per action, of an arm that goes on; up to four actions ahead are decided when it is seen."""
+        """One frame per action, of an arm that goes on; up to five actions ahead are decided when it is seen."""
         decided: list[np.ndarray] = []
         for _ in range(_MAX_STEPS):
-            decided = decided[: rng.integers(1, _MOST_FROZEN + 1)]
-            frozen = len(decided)
-            actions, futures = self._label(expert, decided)
-            while len(decided) < min(frozen + 2, _MOST_FROZEN + 1):
-                decided.append(clip_action(self._disturbed(actions[len(decided)], noise, rng)))
-
-            look = _Once(rng.uniform(*_LAG_S), partial(self._frame, task, actions, futures, number, frozen))
-            if not frozen:
+            expert = self._in_a_fitting_style(task, expert, rng)
+            ahead = decided[: rng.integers(1, _MOST_FROZEN + 1)]
+            frame = partial(self._frame, task, *self._label(expert, ahead), number, len(ahead))
+            look = _Once(rng.uniform(*_LAG_S), frame)
+            if ahead:
+                self._arm.apply(ahead[0], look)
+            else:
                 look(_LAG_S[1])
-            self._arm.apply(decided.pop(0), look)
             assert look.frame is not None
+            more = self._drive(task, look.frame, 2, rng)
+            decided = ahead[1:] + [clip_action(self._disturbed(action, noise, rng)) for action in more]
             yield look.frame
 
     def _draw_task(self, rng: np.random.Generator) -> Task:
@@ -172,16 +171,24 @@ class Collector:
         """
         self._simulation.step(float(rng.uniform(*_REST_S)))
 
-    def _drive(self, task: Task, frame: Frame, rng: np.random.Generator) -> list[np.ndarray]:
-        """The actions to execute next: the expert's own, one at a time, or some of a policy's chunk."""
+    def _in_a_fitting_style(self, task: Task, expert: Expert, rng: np.random.Generator) -> Expert:
+        """The expert, sometimes another: a policy may have left the way of the style drawn at first."""
+        if self._policy is None or rng.random() >= _NEW_STYLE:
+            return expert
+        return Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+
+    def _drive(self, task: Task, frame: Frame, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """The actions to execute after those decided: `count` of the expert's own, or some of a policy's chunk."""
+        own = list(frame.actions[frame.frozen : frame.frozen + count])
         if self._policy is None:
-            return [frame.actions[0]]
+            return own
         images = dict(zip(CAMERAS, frame.images, strict=True))
         observation = Observation(self._simulation.time, images, frame.state.astype(float), task.instruction)
-        prediction = self._policy.predict(observation, seed=int(rng.integers(2**31)))
-        if not prediction.usable:
-            return [frame.actions[0]]
-        return list(prediction.actions[: rng.integers(1, self._policy.spec.execute_steps + 1)])
+        frozen = frame.actions[: frame.frozen].astype(np.float32) if frame.frozen else None
+        last = frame.frozen + int(rng.integers(1, self._policy.spec.execute_steps + 1))
+        seed = int(rng.integers(2**31))
+        prediction = self._policy.predict(observation, frozen_actions=frozen, needed_steps=last, seed=seed)
+        return list(prediction.actions[frame.frozen : last]) if prediction.usable else own
 
     def _disturbed(self, action: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
         action = action.astype(float).copy()

@@ -1,6 +1,7 @@
 """The controller, driven with an arm that follows its commands with a lag."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,8 +172,8 @@ def test_commands_are_smooth_whenever_chunks_arrive(first: np.ndarray, second: n
     assert_within_limits(commands)
     steps = np.diff(positions(commands), axis=0)
     velocity = np.array([command.arm_velocity for command in commands])
-    # The trapezoid over the reported velocities must give the steps: both belong to one smooth curve.
-    np.testing.assert_allclose(steps, TICK * (velocity[:-1] + velocity[1:]) / 2, atol=2e-4)
+    # The trapezoid over the reported velocities gives the steps to within jerk dt³ / 12: they belong to one curve.
+    np.testing.assert_allclose(steps, TICK * (velocity[:-1] + velocity[1:]) / 2, atol=1.01 * 600.0 * TICK**3 / 12)
 
 
 def test_even_motion_passes_its_waypoints_without_stopping() -> None:
@@ -181,7 +182,7 @@ def test_even_motion_passes_its_waypoints_without_stopping() -> None:
     bench.accept(np.tile([0.02, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0], (8, 1)), ControlMode.JOINT_DELTA)
     commands = bench.run(1.6)
     velocity = np.array([command.arm_velocity[0] for command in commands])
-    assert np.all(np.abs(velocity[20:-20] - 0.1) < 0.01)
+    assert np.all(np.abs(velocity[24:-24] - 0.1) < 0.015)
     for index in range(1, 8):
         assert commands[10 * index].arm[0] == pytest.approx(START[0] + 0.02 * index, abs=1e-4)
 
@@ -208,7 +209,7 @@ def test_decelerating_arm_passes_the_last_target_and_brakes() -> None:
     assert START[0] + 0.301 < commands[-1].arm[0] < START[0] + 0.33
     assert not moves(commands[45:])
     bench.accept(np.array([[0.05, 0, 0, 0, 0, 0, 1.0]]), ControlMode.JOINT_DELTA, sequence=1)
-    assert bench.run(0.4)[-1].arm[0] == pytest.approx(commands[-1].arm[0] + 0.05)
+    assert 0.05 < bench.run(0.6)[-1].arm[0] - commands[-1].arm[0] < 0.06
 
 
 def test_stopping_for_good_is_a_fault_after_its_time() -> None:
@@ -245,20 +246,21 @@ def test_chunk_with_an_unreachable_row_is_rejected_whole() -> None:
     assert reasons[-1] in ("unreachable", "joint_step", "speed")
     assert bench.controller.statistics.rejected == {reason: reasons.count(reason) for reason in set(reasons) - {""}}
     rest = bench.run(TICK)[0]
-    bench.accept(-away[:2], sequence=3)
+    assert bench.accept(away[:2] * [-1, 1, 1, 1, 1, 1, 1], sequence=3) == ""
     back = bench.run(0.8)
     assert x_of(back[-1]) == pytest.approx(x_of(rest) - 0.1, abs=2e-3)
     assert_within_limits([rest, *back])
 
 
 def test_failing_reserve_is_left_out_and_counted() -> None:
-    bench = Bench(ControllerConfig(slow_start_s=0.0))
+    above = replace(SafetyConfig(), workspace_lower=(0.1, -0.3, float(forward(START)[2, 3]) - 0.05))
+    bench = Bench(ControllerConfig(safety=above, slow_start_s=0.0))
     bench.run(TICK)
     rows = np.tile([0.02, 0, 0, 0, 0, 0, 1.0], (8, 1))
-    rows[:, 0] *= np.array([1, 1, 1, 1, 1, 1, 30, 1])
+    rows[:, 0] *= np.array([1, 1, 1, 1, 1, 1, 31, 1])
     assert bench.accept(rows, ControlMode.JOINT_DELTA, execute_steps=5, execute_reserve=True) == "step"
-    rows[6, 0], rows[6, 1] = 0.02, -0.55  # raises the arm out of its box in one row
-    assert bench.accept(rows, ControlMode.JOINT_DELTA, execute_steps=7, execute_reserve=True) in ("workspace", "speed")
+    rows[6, 0], rows[6, 1] = 0.02, 0.5  # lowers the arm out of its box in one row
+    assert bench.accept(rows, ControlMode.JOINT_DELTA, execute_steps=7, execute_reserve=True) == "workspace"
     assert bench.accept(rows, ControlMode.JOINT_DELTA, execute_steps=5, execute_reserve=True) == ""
     last = bench.run(2.0)[-1]
     assert (bench.controller.statistics.truncated, bench.controller.statistics.rows) == (1, 6)
@@ -526,15 +528,15 @@ def test_speed_is_low_at_first_and_after_each_hold() -> None:
 def test_rows_that_the_arm_cannot_keep_up_with_are_dropped() -> None:
     bench = Bench(ControllerConfig(slow_start_s=10.0, slow_start_scale=0.1))
     bench.run(TICK)
-    bench.accept(np.tile([0.3, 0, 0, 0, 0, 0, 1.0], (8, 1)), ControlMode.JOINT_DELTA)
+    assert bench.accept(np.tile([0, 0, 0, 0, 0, 0.3, 1.0], (8, 1)), ControlMode.JOINT_DELTA) == ""
     commands = bench.run(1.6)
     statistics = bench.controller.statistics
     assert (statistics.lagging, statistics.dropped) == (1, 1)
     assert statistics.rows < 4
     assert not moves(commands[-10:])
-    rest = commands[-1].arm[0]
-    assert bench.accept(np.array([[0.02, 0, 0, 0, 0, 0, 1.0]]), ControlMode.JOINT_DELTA, sequence=1) == ""
-    assert bench.run(0.6)[-1].arm[0] == pytest.approx(rest + 0.02)
+    rest = commands[-1].arm[5]
+    assert bench.accept(np.array([[0, 0, 0, 0, 0, 0.02, 1.0]]), ControlMode.JOINT_DELTA, sequence=1) == ""
+    assert bench.run(0.6)[-1].arm[5] == pytest.approx(rest + 0.02)
 
 
 def test_gripper_moves_no_faster_than_it_can() -> None:
@@ -542,7 +544,7 @@ def test_gripper_moves_no_faster_than_it_can() -> None:
     bench.run(TICK)
     bench.accept(np.array([[0, 0, 0, 0, 0, 0, 0.0]]))
     grippers = np.array([command.gripper for command in bench.run(0.4)])
-    assert np.max(np.abs(np.diff(grippers, prepend=1.0))) == pytest.approx(TICK / 0.2)
+    assert np.max(np.abs(np.diff(grippers, prepend=1.0))) == pytest.approx(TICK / 0.2, rel=1e-4)
     assert grippers[-1] == 0.0
 
 
@@ -610,7 +612,8 @@ def test_command_that_must_not_be_sent_becomes_a_fault_and_the_arm_brakes() -> N
 
         def sample(self, now: float) -> MotionState:
             state = broken(now)
-            return MotionState(state.position + (0.0 if self.braked else 0.3), state.velocity, state.acceleration)
+            jump = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0 if self.braked else 0.3])
+            return MotionState(state.position + jump, state.velocity, state.acceleration)
 
         braked = False
 

@@ -18,36 +18,36 @@ def state(position: float = 0.0, velocity: float = 0.0, acceleration: float = 0.
 
 
 def test_takes_the_least_time_from_rest_to_rest() -> None:
-    trajectory = JerkLimitedPlanner(2).reach(state(), np.array([2.0, 1.0]), np.zeros(2), LIMITS, 0.0)
-    assert trajectory is not None
+    piece = JerkLimitedPlanner(2).reach(state(), np.array([2.0, 1.0]), np.zeros(2), LIMITS, 0.0)
+    assert piece is not None
     fastest = 2.0 / np.pi + np.pi / 20.0 + 20.0 / 600.0  # the way at full speed, and what speeding up and down costs
-    assert trajectory.duration == pytest.approx(fastest)
+    assert piece.length == pytest.approx(fastest)
 
 
 def test_takes_as_long_as_asked_when_that_is_longer() -> None:
-    trajectory = JerkLimitedPlanner(2).reach(state(), np.array([0.1, -0.2]), np.zeros(2), LIMITS, 1.5)
-    assert trajectory is not None
-    assert trajectory.duration == pytest.approx(1.5)
+    piece = JerkLimitedPlanner(2).reach(state(), np.array([0.1, -0.2]), np.zeros(2), LIMITS, 1.5)
+    assert piece is not None
+    assert piece.length == pytest.approx(1.5)
 
 
 @given(velocities, velocities, st.floats(-1.0, 1.0), st.floats(-20.0, 20.0))
 def test_arrives_in_the_asked_state_within_the_limits(begin: float, end: float, way: float, bend: float) -> None:
-    trajectory = JerkLimitedPlanner(2).reach(state(0.0, begin, bend), np.full(2, way), np.full(2, end), LIMITS, 0.2)
-    assert trajectory is not None
-    np.testing.assert_allclose(trajectory.at_time(trajectory.duration), state(way, end), atol=1e-7)
-    samples = np.array([trajectory.at_time(time) for time in np.linspace(0.0, trajectory.duration, 200)])
+    piece = JerkLimitedPlanner(2).reach(state(0.0, begin, bend), np.full(2, way), np.full(2, end), LIMITS, 0.2)
+    assert piece is not None
+    np.testing.assert_allclose(piece.state(piece.length), state(way, end), atol=1e-7)
+    samples = np.array([piece.state(time) for time in np.linspace(0.0, piece.length, 200)])
     assert (np.abs(samples[:, 1:]) <= LIMITS[:2] * (1.0 + 1e-6)).all()
 
 
 @given(velocities)
 def test_brakes_to_rest_in_the_least_time(velocity: float) -> None:
-    trajectory = JerkLimitedPlanner(2).brake(state(0.3, velocity), LIMITS)
-    assert trajectory is not None
-    _, speed, acceleration = trajectory.at_time(trajectory.duration)
+    piece = JerkLimitedPlanner(2).brake(state(0.3, velocity), LIMITS)
+    assert piece is not None
+    _, speed, acceleration = piece.state(piece.length)
     np.testing.assert_allclose([*speed, *acceleration], 0.0, atol=1e-6)
     ramped = abs(velocity) / 20.0 + 20.0 / 600.0
     shortest = ramped if abs(velocity) >= 400.0 / 600.0 else 2.0 * math.sqrt(abs(velocity) / 600.0)
-    assert trajectory.duration == pytest.approx(shortest, abs=1e-6)
+    assert piece.length == pytest.approx(shortest, abs=1e-6)
 
 
 @pytest.mark.parametrize("excess", [1e-12, 1e-9, 1e-7])
@@ -59,5 +59,5 @@ def test_a_state_beyond_a_limit_by_rounding_is_planned_from_all_the_same(excess:
     assert at_acceleration is not None
 
 
-def test_numbers_that_are_not_finite_have_no_trajectory() -> None:
+def test_numbers_that_are_not_finite_have_no_piece() -> None:
     assert JerkLimitedPlanner(2).brake(state(0.0, math.nan), LIMITS) is None

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chunker_bench import ChunkerBench, SimulatedClock, as_message, swing
+from chunker_bench import START_S, ChunkerBench, SimulatedClock, as_message, swing, wait_until
 from std_msgs.msg import Bool, Header
 
+from dvla_ros.control.pacing import PacedThread
 from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes import chunker_node
 from dvla_ros.nodes.backends.jtc import JtcBackend
@@ -240,7 +241,7 @@ def test_a_chunker_that_is_started_again_goes_on_with_the_next_chunk_from_where_
     time.sleep(0.2)  # what it sent last is on its way
     rest, count = bench.commands[-1][1], len(bench.commands)
     bench.run("dvla_ros.nodes.chunker_node", *parameters, "chunk_topic:=/policy_node/action_chunk")
-    bench.world.wait_until(lambda: len(bench.commands) > count + 5, "commands of the second one")
+    wait_until(lambda: len(bench.commands) > count + 5, "commands of the second one", START_S)
     assert bench.commands[count][1] == pytest.approx(rest, abs=1e-9)
     bench.forget_statuses()
     bench.world.wait_until(lambda: _accepted(bench, epoch=7), "a chunk of the running policy to be taken")
@@ -303,13 +304,25 @@ def test_the_emergency_stop_topic_does_the_same(moving):
 
 
 @chunker(f"deadman_topic:={HEARTBEAT_TOPIC}")
-def test_nothing_moves_before_the_first_heartbeat(bench):
+def test_nothing_moves_before_heartbeats_come_steadily(bench):
     bench.world.start(ChunkerNode)
     assert bench.ready(HOLDING).reason == "deadman_awaited"
     event = bench.send()
     bench.assert_held(event, 0.0)
     beats = bench.world.probe.connect(Header, HEARTBEAT_TOPIC)
     beats.publish(Header())
+    bench.forget_statuses()
+    assert bench.await_status(HOLDING).reason == "deadman_awaited"
+    heart = PacedThread(lambda: beats.publish(Header()), 20.0, priority=5, name="heartbeats")
+    heart.start()
+    try:
+        bench.await_status(FOLLOWING)
+        bench.set_moving(sequence=1)
+    finally:
+        heart.stop()
+    event = time.time()
+    bench.assert_moving_at(event)
+    bench.assert_held(event, 0.2)
     assert bench.await_status(FAULT).reason == "deadman_lost"
 
 

@@ -1,19 +1,24 @@
 """The node table: which nodes for which arguments, and that the nodes know every parameter it sets."""
 
-import dataclasses
-
 import pytest
 import yaml
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.nodes.chunker_node import ChunkerParameters
+from dvla_ros.nodes.chunker_parameters import CHUNKER_PARAMETERS
+from dvla_ros.nodes.deadman_node import DeadmanParameters
 from dvla_ros.nodes.launch_arguments import parse_arguments
-from dvla_ros.nodes.node_table import SHIPPED_PARAMETERS, widowx_plan
-from dvla_ros.nodes.policy_node import PolicyParameters
+from dvla_ros.nodes.node_table import HEARTBEAT_TOPIC, SHIPPED_PARAMETERS, widowx_plan
+from dvla_ros.nodes.parameters import parameter_fields
+from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.share import share_path
 from dvla_ros.nodes.sim_node import SimParameters
 
-KINDS = {"sim_node": SimParameters, "policy_node": PolicyParameters, "chunker_node": ChunkerParameters}
+KINDS = {
+    "sim_node": (SimParameters,),
+    "deadman_node": (DeadmanParameters,),
+    "policy_node": (PolicyParameters,),
+    "chunker_node": CHUNKER_PARAMETERS,
+}
 
 
 def plan(*texts):
@@ -24,20 +29,29 @@ def parameters(a_plan, name):
     return next(entry.parameters for entry in a_plan.nodes if entry.name == name)
 
 
-def fields(name):
-    return {field.name for field in dataclasses.fields(KINDS[name])}
+def fields(kind):
+    return {field.name for field in parameter_fields(kind)}
 
 
-def test_a_real_robot_needs_no_simulation_and_runs_dry():
+def make(name, values):
+    """What the node makes of parameters; an unknown or wrong one is an error."""
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    assert set(values) <= {field for kind in KINDS[name] for field in fields(kind)}
+    return [kind(**{key: value for key, value in values.items() if key in fields(kind)}) for kind in KINDS[name]]
+
+
+def test_a_real_robot_needs_no_simulation_and_runs_dry_and_only_with_heartbeats():
     real = plan()
-    assert [entry.name for entry in real.nodes] == ["policy_node", "chunker_node"]
+    assert [entry.name for entry in real.nodes] == ["deadman_node", "policy_node", "chunker_node"]
     assert parameters(real, "chunker_node")["dry_run"] is True
+    assert parameters(real, "chunker_node")["deadman_topic"] == HEARTBEAT_TOPIC
 
 
 def test_the_simulated_robot_moves():
     simulated = plan("use_sim:=true", "task:=pick_blue", "seed:=4", "cameras:=front")
     assert [entry.name for entry in simulated.nodes] == ["sim_node", "policy_node", "chunker_node"]
     assert parameters(simulated, "chunker_node")["dry_run"] is False
+    assert parameters(simulated, "chunker_node")["deadman_topic"] == ""
     assert parameters(simulated, "sim_node")["seed"] == 4
     assert parameters(simulated, "sim_node")["cameras"] == parameters(simulated, "policy_node")["cameras"] == ["front"]
 
@@ -47,20 +61,31 @@ def test_dry_run_can_be_chosen(text):
     assert parameters(plan(text), "chunker_node")["dry_run"] is (text == "dry_run:=true")
 
 
+@pytest.mark.parametrize("name", ["backend", "gripper", "planning_scene"])
+def test_what_the_chunker_is_told_is_what_was_given(name):
+    given = {"backend": "servo_pose", "gripper": "gripper_action", "planning_scene": "true"}
+    told = parameters(plan(f"{name}:={given[name]}"), "chunker_node")[name]
+    assert told == (True if name == "planning_scene" else given[name])
+
+
+def test_the_deadman_knows_the_backend_and_the_policy_how_to_replan():
+    chosen = plan("backend:=joint_trajectory", "replanning:=sync")
+    assert parameters(chosen, "deadman_node")["backend"] == "joint_trajectory"
+    assert parameters(chosen, "policy_node")["replanning"] == "sync"
+
+
 def test_the_nodes_know_every_parameter_of_the_table():
-    for entry in plan("use_sim:=true").nodes:
-        assert set(entry.parameters) <= fields(entry.name)
-        KINDS[entry.name](**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.parameters.items()})
+    for entry in plan("use_sim:=true", "deadman:=true").nodes:
+        assert make(entry.name, entry.parameters)
 
 
 def test_the_nodes_know_every_parameter_of_the_yaml_and_it_repeats_no_argument():
     sections = yaml.safe_load(share_path(SHIPPED_PARAMETERS).read_text())
     assert set(sections) == set(KINDS)
-    for entry in plan("use_sim:=true").nodes:
+    for entry in plan("use_sim:=true", "deadman:=true").nodes:
         given = sections[entry.name]["ros__parameters"]
-        assert set(given) <= fields(entry.name)
+        assert make(entry.name, given)
         assert not set(given) & set(entry.parameters)
-        KINDS[entry.name](**given)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ros_messages import test_messages_environment, use_test_messages
 from std_srvs.srv import Trigger
@@ -222,6 +222,7 @@ angles = st.floats(-1.0, 1.0, width=32)
 paths = st.lists(st.lists(angles, min_size=6, max_size=6), min_size=1, max_size=8).map(np.array)
 
 
+@settings(deadline=None)
 @given(paths)
 def test_no_joint_steps_further_than_the_spacing_and_the_end_is_reached(positions):
     states = states_along(positions, SPACING)
@@ -230,6 +231,7 @@ def test_no_joint_steps_further_than_the_spacing_and_the_end_is_reached(position
     np.testing.assert_allclose(states[[0, -1]], positions[[0, -1]], atol=1e-9)
 
 
+@settings(deadline=None)
 @given(paths)
 def test_every_turning_point_of_a_path_is_near_a_state(positions):
     states = states_along(positions, SPACING)

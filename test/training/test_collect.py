@@ -15,7 +15,7 @@ from dvla_ros.simulation.teleop import BridgeArm
 from dvla_ros.training.collect import CollectConfig, Collector
 from dvla_ros.training.demonstrations import FUTURE_SIZE, read_demonstrations
 
-SMOOTH = {"noise_m": 0.0, "kick_probability": 0.0, "slip_probability": 0.0}
+SMOOTH = {"noise_m": 0.0, "kick_probability": 0.0, "slip_probability": 0.0, "moving": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +103,31 @@ def test_an_episode_is_reproducible(undisturbed):
     )
 
 
+def test_the_label_of_a_moving_arm_begins_with_the_actions_that_it_is_executing(tmp_path):
+    collector = Collector(CollectConfig(out=tmp_path, **{**SMOOTH, "moving": 1.0}))
+    frames, success = collector.episode(1)
+    counts = [frame.frozen for frame in frames]
+    assert success and counts[0] == 0 and set(counts[1:]) <= {1, 2, 3, 4, 5} and len(set(counts)) > 2
+    for frame, following in pairwise(frames[1:]):
+        shared = min(frame.frozen - 1, following.frozen)
+        np.testing.assert_array_equal(frame.actions[1 : 1 + shared], following.actions[:shared])
+
+
+def test_a_moving_arm_is_seen_shortly_after_the_first_action_of_its_label_began(tmp_path):
+    """From one picture to the next the arm does the rest of one action and a part of the next."""
+    collector = Collector(CollectConfig(out=tmp_path, **{**SMOOTH, "moving": 1.0}))
+    frames, _ = collector.episode(1)
+    for frame, following in pairwise(frames[1:9]):
+        way = np.stack([frame.actions[0, :3], frame.actions[1, :3]])
+        lower, upper = np.minimum(way.min(axis=0), 0.0) - 0.015, np.maximum(way.max(axis=0), 0.0) + 0.015
+        moved = following.state[:3] - frame.state[:3]
+        assert (lower <= moved).all() and (moved <= upper).all()
+
+
 def test_disturbances_change_the_way_and_not_the_labels(undisturbed, tmp_path):
     """The shoved arm leaves the path; every label stays an action the expert may ask for."""
     _, smooth, _ = undisturbed
-    rough, _ = Collector(CollectConfig(out=tmp_path, noise_m=0.01, kick_probability=0.4)).episode(1)
+    rough, _ = Collector(CollectConfig(out=tmp_path, noise_m=0.01, kick_probability=0.4, moving=0.0)).episode(1)
     shared = min(len(rough), len(smooth))
     ways = [np.array([frame.state[:3] for frame in frames[:shared]]) for frames in (rough, smooth)]
     assert np.abs(ways[0] - ways[1]).max() > 0.02

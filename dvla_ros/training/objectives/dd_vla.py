@@ -115,5 +115,5 @@ class DdVlaObjective:
     def _shares(self, masked: Tensor) -> Tensor:
         """What each token counts in the average, float `[B, L]`."""
         if self._config.average == "tokens":
-            return masked / masked.sum()
-        return masked / masked.sum(dim=1, keepdim=True) / len(masked)
+            return masked / masked.sum().clamp_min(1)
+        return masked / masked.sum(dim=1, keepdim=True).clamp_min(1) / len(masked)

@@ -13,6 +13,7 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.grounding import with_grounding
+from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, mean_where
 from dvla_ros.training.smooth_targets import smooth_targets
 
 
@@ -50,6 +51,8 @@ class DfmVlaObjectiveConfig:
 class DfmVlaObjective:
     """x_t ~ p_t(. | x_1) with t ~ U(0, 1); cross-entropy of x_1 on all tokens, and the rate head's loss.
 
+    What was being executed is not taught, see `frozen_rows`.
+
     Args:
         config: Weights.
         flow: Settings of the path.
@@ -69,20 +72,23 @@ class DfmVlaObjective:
         prefix = model.prefill(batch.images, batch.text, batch.state)
         tokens = batch.targets.tokens.repeat_interleave(config.draws, dim=0)
         time = sample_times(len(tokens), generator, tokens.device)
-        noisy = sample_path(self._path, tokens, time, generator)
+        canvas = model.config.canvas
+        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(config.draws)
+        noisy = sample_path(self._path, tokens, time, generator, fixed=frozen.given)
         answer = model.logits(prefix.repeat(config.draws), noisy)
         scores = answer if isinstance(answer, Scores) else Scores(answer)
         log_p = torch.log_softmax(scores.logits, dim=-1)
-        cross_entropy = -(self._targets[tokens] * log_p).sum(dim=-1).mean()
+        cross_entropy = mean_where(-(self._targets[tokens] * log_p).sum(dim=-1), ~frozen.untaught)
         total, parts = cross_entropy, {"tokens": cross_entropy}
         if scores.rates is not None:
-            rates = self._rate_loss(scores.rates, noisy, tokens, time)
+            rates = mean_where(self._rate_losses(scores.rates, noisy, tokens, time), ~frozen.untaught)
             total, parts = total + config.rates * rates, {**parts, "rates": rates}
         losses = Losses(total, parts)
         return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
 
-    def _rate_loss(self, rates: Tensor, noisy: Tensor, tokens: Tensor, time: Tensor) -> Tensor:
+    def _rate_losses(self, rates: Tensor, noisy: Tensor, tokens: Tensor, time: Tensor) -> Tensor:
+        """Of each position, float `[B, L]`."""
         if not isinstance(self._path, MixturePath):
             raise ConfigurationError("A network with a rate head is trained on the mixture path; set path=head.")
         weight = self._path.hazard(time).clamp(max=self._config.greatest_weight)
-        return rate_loss(rates, noisy, tokens, weight.flatten()).mean()
+        return rate_loss(rates, noisy, tokens, weight.flatten())

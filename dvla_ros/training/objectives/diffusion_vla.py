@@ -12,6 +12,7 @@ from dvla_ros.models.perception import Percept
 from dvla_ros.models.small_divla import SmallDivla
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.grounding import with_grounding
+from dvla_ros.training.objectives.frozen_rows import frozen_steps
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ class DiffusionVlaObjectiveConfig:
 
 
 class DiffusionVlaObjective:
-    """Mean squared error of the noise, cross-entropy of each word given those before it."""
+    """Mean squared error of the noise, cross-entropy of each word given those before it.
+
+    Rows that were being executed are noised like all others, as they are when a policy in-paints around them, and their
+    noise is not in the loss.
+    """
 
     def __init__(self, config: DiffusionVlaObjectiveConfig) -> None:
         self._config = config
@@ -71,12 +76,14 @@ class DiffusionVlaObjective:
     def _noise_loss(self, model: SmallDivla, condition: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
         draws = self._config.draws
         actions = batch.targets.actions.repeat_interleave(draws, dim=0)
-        whole = torch.zeros(actions.shape[:2], dtype=torch.bool, device=actions.device)
+        row = torch.arange(actions.shape[1], device=actions.device)
+        executing = row < frozen_steps(batch).unsqueeze(1).repeat_interleave(draws, dim=0)
         return noise_prediction_loss(
             model.policy_head,
             condition.repeat_interleave(draws, dim=0),
             actions,
-            whole,
+            executing,
             generator,
             config=model.config.ddim(),
+            count_padding=False,
         )

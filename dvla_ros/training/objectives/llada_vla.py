@@ -10,6 +10,7 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.grounding import with_grounding
+from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens
 from dvla_ros.training.smooth_targets import smooth_targets
 
 
@@ -39,7 +40,10 @@ class LladaVlaObjectiveConfig:
 
 
 class LladaVlaObjective:
-    """t ~ U(0, 1), each token masked with probability t; cross-entropy over the special tokens alone, no shift."""
+    """t ~ U(0, 1), each token masked with probability t; cross-entropy over the special tokens alone, no shift.
+
+    Rows that were being executed are given and not taught, see `frozen_rows`.
+    """
 
     def __init__(self, config: LladaVlaObjectiveConfig, vocabulary: int) -> None:
         self._config = config
@@ -51,15 +55,17 @@ class LladaVlaObjective:
         assert batch.targets.tokens is not None
         prefix = model.prefill(batch.images, batch.text, batch.state)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
-        canvas, masked, ratio = mask_independently(tokens, model.config.vocabulary, generator)
-        logits = model.logits(prefix.repeat(config.masks), canvas)
+        canvas = model.config.canvas
+        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(config.masks)
+        noisy, masked, ratio = mask_independently(tokens, canvas.mask_token, generator, fixed=frozen.given)
+        logits = model.logits(prefix.repeat(config.masks), noisy)
         assert isinstance(logits, Tensor)
-        loss = self._masked_loss(logits, tokens, masked, ratio)
+        loss = self._masked_loss(logits, tokens, masked, ratio, ~frozen.untaught)
         losses = Losses(loss, {"tokens": loss})
         return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
 
-    def _masked_loss(self, logits: Tensor, tokens: Tensor, masked: Tensor, ratio: Tensor) -> Tensor:
+    def _masked_loss(self, logits: Tensor, tokens: Tensor, masked: Tensor, ratio: Tensor, taught: Tensor) -> Tensor:
         cross_entropy = -(self._targets[tokens] * torch.log_softmax(logits, dim=-1)).sum(dim=-1)
         if self._config.weight == "inverse_time":
-            return (cross_entropy * masked / ratio).mean()
-        return (cross_entropy * masked).sum() / masked.sum().clamp_min(1)
+            return (cross_entropy * (masked & taught) / ratio).sum() / taught.sum().clamp_min(1)
+        return (cross_entropy * (masked & taught)).sum() / (masked & taught).sum().clamp_min(1)

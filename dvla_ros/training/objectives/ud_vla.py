@@ -12,6 +12,7 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.grounding import with_grounding
+from dvla_ros.training.objectives.frozen_rows import FrozenPositions, frozen_positions, mean_where
 from dvla_ros.training.smooth_targets import smooth_targets
 
 Stage = Literal["world_model", "joint"]
@@ -67,10 +68,13 @@ class UdVlaObjectiveConfig:
 class UdVlaObjective:
     """Two segments, two independent mask ratios, one weighted cross-entropy.
 
+    What was being executed is not taught, see `frozen_rows`; the images of such a frame are.
+
     Args:
         config: Weights.
         canvas: Image segments, then the action segment.
-        end: EOA, in the vocabulary of the action segment; None where chunks are never padded.
+        end: EOA, in the vocabulary of the action segment; None where every number has a token of its own and chunks
+            are never padded.
     """
 
     def __init__(self, config: UdVlaObjectiveConfig, canvas: Canvas, end: int | None = None) -> None:
@@ -87,7 +91,8 @@ class UdVlaObjective:
         assert batch.targets.tokens is not None
         tokens = batch.targets.tokens
         prefix = model.prefill(batch.images, batch.text, batch.state, batch.targets.seen)
-        masked, supervised = self._corruption(tokens, generator)
+        frozen = frozen_positions(batch, model.config.canvas, rows_are_tokens=self._end is None)
+        masked, supervised = self._corruption(tokens, frozen, generator)
         logits = model.logits(prefix, tokens.masked_fill(masked, self._mask_token))
         assert isinstance(logits, Tensor)
         split = self._span.start
@@ -98,18 +103,19 @@ class UdVlaObjective:
         each = torch.cat([image, action], dim=1)
         total = (each * weight).sum() / weight.sum().clamp_min(1e-6)
         parts = {
-            "images": _mean(image, supervised[:, :split]).detach(),
-            "tokens": _mean(action, supervised[:, split:]).detach(),
+            "images": mean_where(image, supervised[:, :split]).detach(),
+            "tokens": mean_where(action, supervised[:, split:]).detach(),
         }
         losses = Losses(total, parts)
         return with_grounding(losses, prefix.percept, batch, self._config.grounding, self._config.localising)
 
-    def _corruption(self, tokens: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _corruption(self, tokens: Tensor, frozen: FrozenPositions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Masked and supervised positions, bool `[B, L]` each."""
         config, split = self._config, self._span.start
         real = ~self._padding(tokens)
-        image = self._masked_part(real[:, :split], generator)
-        action = self._masked_part(real[:, split:], generator) | ~real[:, split:]
+        free = real & ~frozen.given
+        image = self._masked_part(free[:, :split], generator)
+        action = self._masked_part(free[:, split:], generator) | ~real[:, split:]
         if config.stage == "world_model":
             action = torch.ones_like(action)
         if config.clean_images:
@@ -118,7 +124,7 @@ class UdVlaObjective:
         masked = torch.cat([image, action], dim=1)
         if config.fixed_borders:
             masked = masked & ~self._border.to(tokens.device)
-        supervised = masked & real
+        supervised = masked & real & ~frozen.untaught
         if config.stage == "world_model":
             supervised[:, split:] = False
         return masked, supervised
@@ -131,12 +137,12 @@ class UdVlaObjective:
             padding[:, self._span] = ends.cumsum(dim=1) > ends
         return padding
 
-    def _masked_part(self, real: Tensor, generator: torch.Generator) -> Tensor:
-        """max(1, round(length * ratio)) positions of a segment, borders included, bool like `real` `[B, n]`."""
-        ratio = self._ratio(len(real), generator, real.device)
-        lottery = torch.rand(real.shape, generator=generator, device=real.device)
-        count = torch.round(real.sum(dim=1, keepdim=True) * ratio).long().clamp_min(1)
-        return lowest(lottery, real, count)
+    def _masked_part(self, free: Tensor, generator: torch.Generator) -> Tensor:
+        """max(1, round(length * ratio)) free positions of a segment, borders included, bool like `free` `[B, n]`."""
+        ratio = self._ratio(len(free), generator, free.device)
+        lottery = torch.rand(free.shape, generator=generator, device=free.device)
+        count = torch.round(free.sum(dim=1, keepdim=True) * ratio).long().clamp_min(1)
+        return lowest(lottery, free, count)
 
     def _ratio(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
         """One mask ratio per row, `[B, 1]`."""
@@ -155,7 +161,3 @@ class UdVlaObjective:
 def _cross_entropies(logits: Tensor, tokens: Tensor) -> Tensor:
     """`[B, n]`; logits of ids that a position cannot hold may be -inf."""
     return -torch.log_softmax(logits, dim=-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-
-
-def _mean(values: Tensor, where: Tensor) -> Tensor:
-    return (values * where).sum() / where.sum().clamp_min(1)
