@@ -2,8 +2,8 @@
 
 import os
 import time
-from multiprocessing.synchronize import Event
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 

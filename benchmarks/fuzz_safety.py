@@ -109,7 +109,6 @@ def run_block(seed: int, block: range) -> FuzzReport:
 
 def figures_of(report: FuzzReport, config: FuzzConfig, machine: str, seconds: float) -> dict[str, Any]:
     """What to write."""
-    found = asdict(report)
     return {
         "machine": machine,
         "seed": config.seed,
@@ -119,9 +118,9 @@ def figures_of(report: FuzzReport, config: FuzzConfig, machine: str, seconds: fl
         "violations": report.violations.total(),
         "exceptions": report.exceptions.total(),
         "accepted": report.accepted,
-        "faults_by_reason": found["faults"],
-        "violations_by_kind": found["violations"],
-        "exceptions_by_kind": found["exceptions"],
+        "faults_by_reason": dict(report.faults),
+        "violations_by_kind": dict(report.violations),
+        "exceptions_by_kind": dict(report.exceptions),
         "rejected_by_reason": dict(report.rejected.most_common()),
         "examples": report.examples,
     }
@@ -140,8 +139,8 @@ def publish(config: FuzzConfig, figures: dict[str, Any]) -> None:
 
 def judge_hours(config: FuzzConfig, report: LongRunReport) -> int:
     """Print, and write if asked to; 1 when timing or memory is not what it should be."""
-    figures = {"machine": machine_line(), "hours": config.hours, **asdict(report), "rss_growth": report.rss_growth}
-    publish(config, {**figures, "examples": []})
+    measured = {**asdict(report), "rejected": dict(report.rejected), "rss_growth": report.rss_growth}
+    publish(config, {"machine": machine_line(), "hours": config.hours, **measured, "examples": []})
     sound = report.rss_growth <= MOST_GROWTH and report.worst_error_rad <= MOST_ERROR_RAD
     return 0 if sound and not report.rejected else 1
 

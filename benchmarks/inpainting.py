@@ -1,12 +1,13 @@
-"""What frozen rows, an early stop and a guess cost and change, for every system, against decoding from scratch.
+"""What frozen rows, an early stop and a guess cost and change, for every system, against a chunk from scratch.
 
 Examples:
-    .venv/bin/python benchmarks/inpainting.py --scenes 10 --json benchmarks/results/inpainting.json
+    .venv/bin/python benchmarks/inpainting.py
+    .venv/bin/python benchmarks/inpainting.py --scenes 12 --looks 3 --json benchmarks/results/inpainting.json
     .venv/bin/python benchmarks/inpainting.py --only dd_vla --scenes 4
 
 The policy drives the simulated arm: it looks, some rows of its chunk are executed, it looks again. At the second look a
 chunk is inferred with the first d rows fixed to those that the chunk before has for that time, and once with nothing
-fixed and the same seed, which is decoding from scratch.
+fixed and the same seed, as `sync` replanning does: that is the chunk from scratch.
 """
 
 import sys
@@ -33,21 +34,20 @@ from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import tasks_of
 from dvla_ros.simulation.teleop import BridgeArm
 
-PART = "in-painting"
-DELAYS = range(5)
-"""Frozen rows d: how many are executed while the next chunk is inferred."""
-STRIDE = 3
+PART = "inpainting"
+MOST_FROZEN = 6
+"""Of rows, as many as are executed in 1.2 s at 5 Hz."""
+MOST_EXECUTED = 3
 """Rows that are executed between the beginnings of two chunks, and are needed of a chunk beside the frozen ones."""
+FROZEN, EARLY, GUESS, BOTH, OTHER = "frozen", "early stop", "guess", "early stop, guess", "another seed"
+WAYS = (FROZEN, EARLY, GUESS, BOTH)
 HEADINGS = (
-    "system", "d", "what", "NFE", "NFE ratio", "ms", "ms ratio", "from scratch mm", "needed rows mm", "seam mm",
+    "system", "d", "NFE", "NFE ratio", "ms", "ms ratio", "ms/floor", "needed mm", "other seed mm", "seam mm",
     "unusable",
 )  # fmt: skip
-FROZEN = "frozen"
-ON_PAGE = ("0", "2", "4")
-"""Frozen rows that have a line on the page; the JSON file has all."""
 _ANOTHER_SEED = 100_000
 _WIDTH, _HEIGHT = 640, 480
-_MM = 1000.0
+_MM = _MS = 1000.0
 console = wide_console()
 
 
@@ -66,8 +66,8 @@ class InpaintingConfig:
     """
 
     only: str = ",".join(SYSTEMS)
-    scenes: int = 10
-    looks: int = 3
+    scenes: int = 2
+    looks: int = 2
     seed: int = 3000
     checkpoints: str = CHECKPOINTS
     json: Path | None = None
@@ -106,12 +106,25 @@ class Look:
 
 @dataclass
 class Figures:
-    """One way of asking, over all looks; lists of one number a look."""
+    """One way of asking, over all looks; lists of one number a look.
+
+    Attributes:
+        nfe: Network evaluations.
+        nfe_ratio: The same divided by those of the chunk from scratch.
+        ms: Wall time of the whole chunk, from the observation to its actions.
+        ms_ratio: The same divided by that of the chunk from scratch.
+        ms_per_floor: The same divided by `floor_ms`.
+        from_scratch_mm: Distance of the positions that it leads to from those of the chunk from scratch.
+        needed_rows_mm: Distance over the rows that will be executed to those of the way `frozen`.
+        seam_mm: Change of the movement from the last frozen row to the next.
+        unusable: Answers without actions, or to be compared with one.
+    """
 
     nfe: list[float] = field(default_factory=list)
-    ms: list[float] = field(default_factory=list)
     nfe_ratio: list[float] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
     ms_ratio: list[float] = field(default_factory=list)
+    ms_per_floor: list[float] = field(default_factory=list)
     from_scratch_mm: list[float] = field(default_factory=list)
     needed_rows_mm: list[float] = field(default_factory=list)
     seam_mm: list[float] = field(default_factory=list)
@@ -127,11 +140,12 @@ class Figures:
             frozen: Rows given, d.
             needed: Rows that will be executed.
         """
-        ms, scratch_ms = (_MM * each.timings.denoise_s for each in (answer, look.scratch))
+        ms, scratch_ms = (_MS * each.timings.total_s for each in (answer, look.scratch))
         self.nfe.append(answer.nfe)
-        self.ms.append(ms)
         self.nfe_ratio.append(answer.nfe / look.scratch.nfe)
+        self.ms.append(ms)
         self.ms_ratio.append(ms / scratch_ms)
+        self.ms_per_floor.append(ms / floor_ms(look.scratch, frozen))
         if not (answer.usable and whole.usable):
             self.unusable += 1
             return
@@ -141,9 +155,19 @@ class Figures:
             self.seam_mm.append(change(answer.actions, frozen))
 
     def summary(self) -> dict[str, float]:
-        """Means, the median of milliseconds, and how many answers were unusable."""
-        means = {name: float(np.mean(each)) for name, each in asdict(self).items() if name != "unusable" and each}
-        return {**means, "ms": float(np.median(self.ms)), "unusable": self.unusable}
+        """Medians of what is measured by the clock, means of the others, and how many answers were unusable."""
+        lists = {name: each for name, each in asdict(self).items() if name != "unusable" and each}
+        figures = {n: float(np.median(each) if n.startswith("ms") else np.mean(each)) for n, each in lists.items()}
+        return {**figures, "unusable": self.unusable}
+
+
+def floor_ms(scratch: Prediction, frozen: int) -> float:
+    """What a chunk with d of H rows given would take if only denoising fell, and exactly in proportion, (H - d) / H.
+
+    Reading the observation and the prefix (of diffusion_vla also its words) take what they took from scratch.
+    """
+    timings, horizon = scratch.timings, len(scratch.actions)
+    return _MS * (timings.total_s - timings.denoise_s * frozen / horizon)
 
 
 def path_difference(actions: np.ndarray, others: np.ndarray) -> float:
@@ -163,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         machine = machine_line()
         console.print(f"Machine: {machine}")
-        figures = {"machine": machine, "seed": config.seed, "stride": STRIDE, "systems": {}}
+        figures = {"machine": machine, "seed": config.seed, "systems": {}}
         for name in config.systems:
             figures["systems"][name] = figures_of(load_policy(Path(config.checkpoints.format(system=name))), config)  # type: ignore[index]
             console.print(f"{name} is measured")
@@ -175,40 +199,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def figures_of(policy: Policy, config: InpaintingConfig) -> dict[str, object]:
-    """The figures of one system: for each d, each way of asking; and what is usual between rows."""
-    ways: dict[str, dict[str, Figures]] = {}
-    usual, count = [], 0
+    """The figures of one system: for each d, each way of asking; and what is usual between rows.
+
+    Raises:
+        ConfigurationError: The policy had no answer twice in a row anywhere.
+    """
+    asked: dict[int, dict[str, Figures]] = {d: {} for d in frozen_counts(policy)}
+    usual, sync_ms = [], []
     for look in looks(policy, config):
-        count += 1
-        usual.append(np.mean([change(look.scratch.actions, row) for row in range(1, policy.spec.horizon)]))
-        for d in DELAYS:
-            ask_all(policy, look, d, ways.setdefault(str(d), {}))
-    by_delay = {d: {what: each.summary() for what, each in asked.items()} for d, asked in ways.items()}
-    return {"looks": count, "row_to_row_mm": float(np.mean(usual)), "by_frozen_rows": by_delay}
+        horizon = policy.spec.horizon
+        usual.append(np.mean([change(look.scratch.actions, row) for row in range(1, horizon)]))
+        sync_ms.append(_MS * look.scratch.timings.total_s)
+        for d, figures in asked.items():
+            ask_all(policy, look, d, figures)
+    if not usual:
+        raise ConfigurationError(f"{policy.spec.system} had no usable answers to compare; take more scenes.")
+    return {
+        "looks": len(usual),
+        "sync_ms": float(np.median(sync_ms)),
+        "row_to_row_mm": float(np.mean(usual)),
+        "by_frozen_rows": {str(d): {way: each.summary() for way, each in ways.items()} for d, ways in asked.items()},
+    }
+
+
+def frozen_counts(policy: Policy) -> range:
+    """0..6 frozen rows; fewer of a shorter chunk, of which one row is left to decide."""
+    return range(min(MOST_FROZEN, policy.spec.horizon - 1) + 1)
+
+
+def stride_of(policy: Policy) -> int:
+    """Rows that are executed between two looks: as many frozen rows as are asked for must be left of the chunk."""
+    return max(1, min(MOST_EXECUTED, policy.spec.horizon - frozen_counts(policy).stop + 1))
 
 
 def ask_all(policy: Policy, look: Look, d: int, figures: dict[str, Figures]) -> None:
     """Ask in every way with d rows frozen."""
     horizon = policy.spec.horizon
-    needed = min(horizon, d + STRIDE)
-    frozen = look.before[:d]
+    needed = min(horizon, d + MOST_EXECUTED)
     guess = Guess.of_leading(look.before, look.confidence, horizon)
     whole = look.scratch
-    for what, options in ways_of(needed, guess, look.seed).items():
-        answer = policy.predict(look.observation, frozen_actions=frozen, **options)  # type: ignore[arg-type]
-        if what == FROZEN:
+    for way, options in options_of(needed, guess, look.seed).items():
+        answer = policy.predict(look.observation, frozen_actions=look.before[:d], **options)  # type: ignore[arg-type]
+        if way == FROZEN:
             whole = answer
-        figures.setdefault(what, Figures()).add(answer, look, whole, d, needed)
+        figures.setdefault(way, Figures()).add(answer, look, whole, d, needed)
 
 
-def ways_of(needed: int, guess: Guess, seed: int) -> Mapping[str, dict[str, object]]:
+def options_of(needed: int, guess: Guess, seed: int) -> Mapping[str, dict[str, object]]:
     """How a chunk is asked for, by name; the first is what the others are compared with."""
     return {
         FROZEN: {"seed": seed},
-        "another seed": {"seed": seed + _ANOTHER_SEED},
-        "early stop": {"seed": seed, "needed_steps": needed},
-        "guess": {"seed": seed, "warm_start": guess},
-        "early stop, guess": {"seed": seed, "needed_steps": needed, "warm_start": guess},
+        OTHER: {"seed": seed + _ANOTHER_SEED},
+        EARLY: {"seed": seed, "needed_steps": needed},
+        GUESS: {"seed": seed, "warm_start": guess},
+        BOTH: {"seed": seed, "needed_steps": needed, "warm_start": guess},
     }
 
 
@@ -216,8 +260,7 @@ def looks(policy: Policy, config: InpaintingConfig) -> Iterator[Look]:
     """Second looks of the policy on its way; a scene ends where the policy has no answer."""
     names, simulation = tasks_of(("pick",)), Simulation()
     arm, rig = BridgeArm(simulation), CameraRig(simulation.model, _WIDTH, _HEIGHT)
-    horizon = policy.spec.horizon
-    stride = min(STRIDE, horizon - max(DELAYS))
+    stride = stride_of(policy)
     for scene in range(config.scenes):
         simulation.reset(names[scene % len(names)], config.seed + scene)
         arm.restart()
@@ -244,41 +287,47 @@ def observe(simulation: Simulation, arm: BridgeArm, rig: CameraRig) -> Observati
 
 def publish(figures: dict, config: InpaintingConfig) -> None:  # type: ignore[type-arg]
     """Print the table, and write it where asked."""
-    show(console, table_of(figures, tuple(map(str, DELAYS))), "In-painting and decoding from scratch", leave_out="")
+    table = table_of(figures)
+    show(console, table, f"In-painting; ratios to a chunk from scratch: {' / '.join(WAYS)}", leave_out="")
     if config.json is not None:
         write_json(console, config.json, figures)
     if config.write is not None:
-        usual = ", ".join(f"`{name}` {each['row_to_row_mm']:.1f}" for name, each in figures["systems"].items())
-        counts = sorted({each["looks"] for each in figures["systems"].values()})
-        about = f"{counts[0]} to {counts[-1]} looks a system. Usual change from row to row, mm: {usual}."
-        below = f"{about} Machine: {figures['machine']}."
-        write_page(console, config.write, PART, table_of(figures, ON_PAGE), below)
+        systems = figures["systems"].items()
+        usual = ", ".join(f"`{name}` {each['row_to_row_mm']:.1f}" for name, each in systems)
+        counts = ", ".join(f"`{name}` {each['looks']}" for name, each in systems)
+        below = f"Looks: {counts}. Usual change from row to row, mm: {usual}. Machine: {figures['machine']}."
+        write_page(console, config.write, PART, table, below)
 
 
-def table_of(figures: dict, delays: Sequence[str]) -> FigureTable:  # type: ignore[type-arg]
-    """A line for each way of asking with so many frozen rows; with none, from scratch is the first."""
+def table_of(figures: dict) -> FigureTable:  # type: ignore[type-arg]
+    """A line for each system and number of frozen rows."""
     rows = [
-        (system, d, "from scratch" if (d, what) == ("0", FROZEN) else what, *cells(each))
-        for system, measured in figures["systems"].items()
-        for d in delays
-        for what, each in measured["by_frozen_rows"][d].items()
+        (name, d, *cells(ways))
+        for name, measured in figures["systems"].items()
+        for d, ways in measured["by_frozen_rows"].items()
     ]
     return FigureTable(HEADINGS, tuple(rows))
 
 
-def cells(each: Mapping[str, float]) -> tuple[str, ...]:
-    """The figures of one way as text."""
-    seam = f"{each['seam_mm']:.1f}" if "seam_mm" in each else "–"
+def cells(ways: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    """The figures of one number of frozen rows as text."""
+    frozen = ways[FROZEN]
     return (
-        f"{each['nfe']:.1f}",
-        f"{each['nfe_ratio']:.2f}",
-        f"{each['ms']:.0f}",
-        f"{each['ms_ratio']:.2f}",
-        f"{each['from_scratch_mm']:.1f}",
-        f"{each['needed_rows_mm']:.1f}",
-        seam,
-        f"{each['unusable']:.0f}",
+        f"{frozen['nfe']:.1f}",
+        " / ".join(f"{ways[way]['nfe_ratio']:.2f}" for way in WAYS),
+        f"{frozen['ms']:.0f}",
+        " / ".join(f"{ways[way]['ms_ratio']:.2f}" for way in WAYS),
+        f"{frozen['ms_per_floor']:.2f}",
+        millimetres(ways[BOTH], "needed_rows_mm"),
+        millimetres(ways[OTHER], "needed_rows_mm"),
+        millimetres(frozen, "seam_mm"),
+        f"{sum(each['unusable'] for each in ways.values()):.0f}",
     )
+
+
+def millimetres(figures: Mapping[str, float], name: str) -> str:
+    """One figure as text; a dash where there is none."""
+    return f"{figures[name]:.1f}" if name in figures else "–"
 
 
 if __name__ == "__main__":

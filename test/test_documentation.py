@@ -1,5 +1,6 @@
 """What the documentation says of settings is so, and its links lead somewhere."""
 
+import ast
 import json
 import re
 from dataclasses import MISSING, fields
@@ -7,14 +8,23 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dvla_ros.cli import Collect, Simulate
+from dvla_ros.control.controller_config import ControllerConfig
+from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.denoising.registry import DECODERS, override
 from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_divla import SmallDivlaConfig
 from dvla_ros.models.small_vla import SmallVlaConfig
-from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
+from dvla_ros.nodes.chunker_parameters import ChunkerParameters
+from dvla_ros.nodes.deadman_node import DeadmanParameters
+from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, parse_arguments
+from dvla_ros.nodes.node_table import widowx_plan
+from dvla_ros.nodes.parameters import parameter_fields
+from dvla_ros.nodes.policy_parameters import PolicyParameters
+from dvla_ros.nodes.sim_node import SimParameters
 from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import DdimDecoding, override_ddim
@@ -33,6 +43,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("chec
 FORMAT = ROOT / "docs/reference/checkpoint_format.md"
 COMMANDS = ROOT / "docs/reference/commands.md"
 LAUNCH = ROOT / "docs/reference/launch_arguments.md"
+PARAMETERS = ROOT / "docs/reference/parameters.md"
+SAFETY = ROOT / "docs/safety.md"
 SYSTEMS_PAGE = ROOT / "docs/systems.md"
 
 OBJECTIVES = {
@@ -57,6 +69,14 @@ OPTIONS = {
     "dvla train": (TrainConfig,),
     "dvla train-vq": (TrainVqConfig,),
     "dvla simulate": (Simulate,),
+}
+PARAMETER_TABLES = {
+    "policy_node": ("policy_node", PolicyParameters),
+    "chunker_node": ("chunker_node", ChunkerParameters),
+    "Limits of the safety gate": ("chunker_node", SafetyConfig),
+    "Behaviour of the controller": ("chunker_node", ControllerConfig),
+    "deadman_node": ("deadman_node", DeadmanParameters),
+    "sim_node": ("sim_node", SimParameters),
 }
 ELSEWHERE = {"perception", "model"}
 """Groups of options that another table tells."""
@@ -156,6 +176,93 @@ def test_the_table_of_launch_arguments_is_complete_and_tells_the_defaults():
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text_of(LAUNCH), re.MULTILINE)
     told = {name: "" if default == "empty" else default.strip("`") for name, default in rows}
     assert told == {argument.name: argument.default for argument in WIDOWX_ARGUMENTS}
+
+
+@pytest.mark.parametrize("heading", PARAMETER_TABLES)
+def test_the_tables_of_parameters_are_complete_and_tell_defaults_and_what_sets_them(heading):
+    node, kind = PARAMETER_TABLES[heading]
+    rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (.*?)\|", section(PARAMETERS, heading), re.MULTILINE)
+    told = {name: (default, given.strip()) for name, default, given in rows}
+    shipped = yaml.safe_load((ROOT / "config/widowx.yaml").read_text(encoding="utf-8"))[node]["ros__parameters"]
+    plan = widowx_plan(parse_arguments(["use_sim:=true", "deadman:=true"]))
+    (launched,) = (entry.parameters for entry in plan.nodes if entry.name == node)
+    fields_of_kind = {field.name: default_of(field) for field in parameter_fields(kind)}
+    assert set(told) == set(fields_of_kind)
+    for name, default in fields_of_kind.items():
+        assert rounded(parameter_of(told[name][0])) == rounded(default), name
+        if name in launched:
+            assert told[name][1] == "*launch*", name
+        elif name in shipped:
+            assert parameter_of(told[name][1]) == shipped[name], name
+        else:
+            assert told[name][1] == "", name
+
+
+def parameter_of(cell):
+    return "" if cell == "empty" else value_of(cell)
+
+
+def rounded(value):
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def test_the_page_on_safety_explains_every_word_that_holds_stops_or_rejects():
+    explained = set(re.findall(r"`(\w+)`", text_of(SAFETY)))
+    assert words_of_the_command_path() - explained == set()
+
+
+def words_of_the_command_path():
+    """Reasons of rejections, holds and faults, as the code writes them."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for folder in ("control", "nodes", "nodes/backends")
+        for path in (ROOT / "dvla_ros" / folder).glob("*.py")
+    ]
+    constants = dict(pair for tree in trees for node in tree.body for pair in text_constants(node))
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    spoken = [call.args[position] for call in calls for position in reason_positions(call) if len(call.args) > position]
+    return {word for reason in spoken for word in texts_of(reason, constants)} | backend_words(trees)
+
+
+def texts_of(reason, constants):
+    """The texts that an argument may be."""
+    if isinstance(reason, ast.IfExp):
+        return texts_of(reason.body, constants) + texts_of(reason.orelse, constants)
+    text = constants.get(reason.id) if isinstance(reason, ast.Name) else constant(reason)
+    return [text] if isinstance(text, str) else []
+
+
+def reason_positions(call):
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    first = dict.fromkeys(("rejected", "Cause", "Hold", "fault", "_fail"), 0)
+    positions = first | {"Condition": 1, "check_magnitude": 2, "check_range": 3}
+    return [positions[name]] if name in positions else []
+
+
+def text_constants(node):
+    """(name, text) of an assignment of one or several texts at the top of a module."""
+    if isinstance(node, ast.Assign):
+        names, values = node.targets[0], node.value
+        pairs = zip(names.elts, values.elts, strict=True) if isinstance(names, ast.Tuple) else [(names, values)]
+        for name, value in pairs:
+            if isinstance(constant(value), str):
+                yield name.id, value.value
+
+
+def constant(node):
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def backend_words(trees):
+    """The words before the colon of what backends say in `problem`."""
+    texts = [node.values[0].value for tree in trees for node in ast.walk(tree) if starts_with_text(node)]
+    return {found[1] for text in texts if (found := re.match(r"((?:servo|gripper)_\w+): ", text))}
+
+
+def starts_with_text(node):
+    return isinstance(node, ast.JoinedStr) and bool(node.values) and isinstance(constant(node.values[0]), str)
 
 
 def commands():

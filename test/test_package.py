@@ -90,8 +90,13 @@ def imported_folders(path: Path) -> set[str]:
 
 def third_party_imports() -> set[str]:
     files = [*modules(), *(ROOT / "launch").glob("*.py")]
-    names = {name.split(".")[0] for path in files for name in imports(path)}
+    names = {name.split(".")[0] for path in files for name in imports(path) | late_imports(path)}
     return names - set(sys.stdlib_module_names) - {"dvla_ros"}
+
+
+def late_imports(path: Path) -> set[str]:
+    """Module names that a file imports by `importlib`, up to where they are no longer constant."""
+    return set(re.findall(r'import_module\(f?"([\w.]+)', path.read_text(encoding="utf-8")))
 
 
 def test_package_xml_names_a_complete_package(package: Package) -> None:

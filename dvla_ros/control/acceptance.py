@@ -118,12 +118,12 @@ class ChunkAcceptance:
         return self._commit(chunk, merge, rows, begin, snapshot.generation) if verdict.accepted else verdict
 
     def _check_rows(self, chunk: ActionChunk, merge: Merge, target: Target) -> Verdict:
-        """The rows that would be executed, as they come."""
+        """The rows as they come; those that are over, too, for a seam is measured from the last of them."""
         if not merge.new:
             return ACCEPTED
-        rows, config = chunk.actions[merge.first : executed_rows(chunk)], self._config.safety
+        rows, config = chunk.actions[: executed_rows(chunk)], self._config.safety
         return first_rejection(
-            check_start(rows[0], chunk.mode, target, config), check_steps(rows, chunk.mode, chunk.dt, config)
+            check_start(rows[merge.first], chunk.mode, target, config), check_steps(rows, chunk.mode, chunk.dt, config)
         )
 
     def _beginning(self, chunk: ActionChunk, merge: Merge, snapshot: Snapshot, measured: np.ndarray) -> Beginning:

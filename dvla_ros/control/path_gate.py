@@ -39,15 +39,14 @@ class PathGate:
         """
         if not rows:
             return 0, ACCEPTED
-        good, why = self._check_region(rows)
-        for index, verdict in enumerate(self._check_demands(rows, velocity)):
-            if index >= good:
-                break
-            if not verdict.accepted:
-                return index, verdict
-        return good, why
+        verdicts = self._check_demands(rows, velocity)
+        good = next((index for index, verdict in enumerate(verdicts) if not verdict.accepted), len(rows))
+        inside, why = self._check_region(rows[:good])
+        return (inside, why) if inside < good or good == len(rows) else (good, verdicts[good])
 
     def _check_region(self, rows: Sequence[Row]) -> tuple[int, Verdict]:
+        if not rows:
+            return 0, ACCEPTED
         allowed = self._region.outside(rows[0].start)
         samples = [_samples(row) for row in rows]
         owner = np.repeat(np.arange(len(rows)), [len(points) for points in samples])

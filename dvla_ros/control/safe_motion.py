@@ -11,8 +11,8 @@ from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.control.verdict import Verdict
 
 _LOOK_S, _CLOSE_LOOK_S = 0.02, 0.002
-"""Seconds. Between two looks at 20 rad/s² no joint is further out than both by more than a h² / 8 = 1 mrad, the room kept.
-An arm that begins outside has no such room: it is looked at more closely."""
+"""Seconds. Between two looks at 20 rad/s² no joint is further out than both by more than a h² / 8 = 1 mrad, which is
+the room kept. An arm that begins outside has no such room: it is looked at more closely."""
 
 
 class SafeMotion:

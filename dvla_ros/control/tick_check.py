@@ -37,9 +37,9 @@ class TickCheck:
         self._allowed = self._region.outside(joints)
 
     def allow(self, *joints: np.ndarray) -> None:
-        """A motion begins at these `joints` `[6]` rad: if one is outside of where commands may be, it may be as far out.
+        """A motion begins at these `joints` `[6]` rad: where they are outside, commands may be as far out.
 
-        It was looked at at a distance of 2 ms before; in between it may be `_BETWEEN_LOOKS` further out.
+        The motion was looked at every 2 ms then; in between it may be `_BETWEEN_LOOKS` further out.
         """
         allowed = [self._region.outside(start) for start in joints]
         beyond, box = np.max([out.joints for out in allowed], axis=0), max(out.box for out in allowed)
@@ -80,7 +80,7 @@ class TickCheck:
             return rejected("gripper_range", f"Gripper command {gripper} is outside 0..1.")
         if abs(gripper - self._gripper) > elapsed / self._gripper_s + _TOLERANCE:
             return rejected("gripper_speed", f"Gripper from {self._gripper:.3f} to {gripper:.3f} in {elapsed:.4f} s.")
-        return self._region.check(joints[None], self._allowed)
+        return self._region.check_one(joints, self._allowed)
 
     def _check_speed(self, velocity: np.ndarray, elapsed: float) -> Verdict:
         verdict = check_magnitude(velocity[None], self._velocity_limit * (1.0 + _TOLERANCE), "joint_velocity", "rad/s")

@@ -31,6 +31,11 @@ class WorkspaceBox:
         """Nearest point of the box to `xyz`, float64 `[3]` in metres."""
         return np.clip(xyz, self.lower, self.upper)
 
+    def contains(self, x: float, y: float, z: float) -> bool:
+        """Whether a point, in metres, lies in the box; quick, for every command."""
+        (x0, y0, z0), (x1, y1, z1) = self.lower, self.upper
+        return x0 <= x <= x1 and y0 <= y <= y1 and z0 <= z <= z1
+
     def distance(self, xyz: np.ndarray) -> float:
         """Distance in metres from `xyz` `[3]` to the box; zero inside."""
         return float(np.linalg.norm(xyz - self.clip(xyz)))

@@ -70,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every episode succeeded, 1 when one did not, 2 for a wrong argument, 3 when the nodes failed, 130 after
         Ctrl-C.
     """
-    config = tyro.cli(DemoConfig, args=arguments, prog="dvla demo")
     try:
         with Interruption() as interruption:
+            config = tyro.cli(DemoConfig, args=arguments, prog="dvla demo")
             return _demonstrate(config, interruption)
     except KeyboardInterrupt:
         print("interrupted; every node was stopped", file=sys.stderr)

@@ -59,12 +59,14 @@ class Command:
     gripper: float
 
 
-def draw_style(task: Task, scene: SceneState, yaw: float, rng: np.random.Generator) -> Style:
-    """Draw a style for a gripper that starts at `yaw` (rad): the nearest grasp mostly, sometimes the next one."""
+def draw_style(
+    task: Task, scene: SceneState, yaw: float, rng: np.random.Generator, other_grasp: float = 0.25
+) -> Style:
+    """Draw a style for a gripper at `yaw` (rad): the nearest grasp, or with probability `other_grasp` the next one."""
     nearest = _fitting_yaw(scene.yaws[task.target], yaw)
     other = nearest + (np.pi / 2 if yaw > nearest else -np.pi / 2)
     return Style(
-        grasp_yaw=other if rng.random() < 0.25 else nearest,
+        grasp_yaw=other if rng.random() < other_grasp else nearest,
         swirl=float(rng.choice([-0.6, 0.0, 0.0, 0.6])),
         order=str(rng.choice(["together", "together", "turn_first", "move_first"])),
     )

@@ -165,17 +165,15 @@ class Collector:
         return TASKS[str(rng.choice([name for name in self._names if TASKS[name].family == family]))]
 
     def _rest(self, rng: np.random.Generator) -> None:
-        """Let the arm come to rest: chunks are replanned synchronously, so every observation is one of an arm at rest.
-
-        An arm in motion lags its command by up to a centimetre, which no single picture shows.
-        """
+        """Let the arm come to rest, as before the first chunk, and before every one when replanning waits for it."""
         self._simulation.step(float(rng.uniform(*_REST_S)))
 
     def _in_a_fitting_style(self, task: Task, expert: Expert, rng: np.random.Generator) -> Expert:
         """The expert, sometimes another: a policy may have left the way of the style drawn at first."""
         if self._policy is None or rng.random() >= _NEW_STYLE:
             return expert
-        return Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+        scene, yaw = self._simulation.scene_state(), yaw_of(self._arm.pose)
+        return Expert(task, draw_style(task, scene, yaw, rng, other_grasp=0.0))
 
     def _drive(self, task: Task, frame: Frame, count: int, rng: np.random.Generator) -> list[np.ndarray]:
         """The actions to execute after those decided: `count` of the expert's own, or some of a policy's chunk."""

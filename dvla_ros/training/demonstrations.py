@@ -113,7 +113,8 @@ def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
     """Read every finished shard below the folders.
 
     Raises:
-        ConfigurationError: No shard is there, or shards disagree in cameras, sentences or dt.
+        ConfigurationError: No shard is there, one was written by another version, or shards disagree in cameras,
+            sentences or dt.
     """
     shards = sorted(path.parent for folder in folders for path in Path(folder).rglob("manifest.json"))
     if not shards:
@@ -122,7 +123,9 @@ def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
         )
     manifests = [read_manifest(shard) for shard in shards]
     for shard, manifest in zip(shards, manifests, strict=True):
-        for key in ("cameras", "instructions", "task_names", "dt", "format"):
+        if manifest.format != FORMAT:
+            raise ConfigurationError(f"{shard} has format {manifest.format}, not {FORMAT}: collect it again.")
+        for key in ("cameras", "instructions", "task_names", "dt"):
             if getattr(manifest, key) != getattr(manifests[0], key):
                 raise ConfigurationError(
                     f"{shard} has {key}={getattr(manifest, key)}, others {getattr(manifests[0], key)}."

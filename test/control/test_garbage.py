@@ -15,7 +15,6 @@ PLENTY_S = 10.0
 def _restore_collector() -> Iterator[None]:
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 class Node:

@@ -1,5 +1,6 @@
 """Giving way, asked of the real kernel in processes of their own; the topology of other machines from files."""
 
+import functools
 import json
 import os
 import subprocess
@@ -42,7 +43,8 @@ print(json.dumps({
 CORES = sorted(os.sched_getaffinity(0))
 
 
-def give_way(*, cores: list[int] = CORES, nice: int = 10, own_session: bool = False) -> dict:
+@functools.cache
+def give_way(*, cores: tuple[int, ...] = tuple(CORES), nice: int = 10, own_session: bool = False) -> dict:
     """What a fresh process achieved, and what the kernel says of it."""
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(cores), str(nice)],
@@ -70,7 +72,7 @@ def test_threads_started_later_inherit_it_and_earlier_ones_do_not() -> None:
 
 
 def test_a_single_processor_is_shared() -> None:
-    found = give_way(cores=CORES[:1])
+    found = give_way(cores=(CORES[0],))
     assert found["cores"] == CORES[:1]
     assert found["free"] == []
 

@@ -5,9 +5,11 @@ import pytest
 from dvla_ros.control.joint_limits import limits_from_urdf
 from dvla_ros.errors import ConfigurationError
 
-URDF = """<robot name="two"><joint name="a" type="revolute"><limit lower="-1" upper="2" velocity="3" effort="9"/></joint>
+URDF = """<robot name="two">
+<joint name="a" type="revolute"><limit lower="-1" upper="2" velocity="3" effort="9"/></joint>
 <joint name="b" type="revolute"><limit lower="-0.5" upper="0.5" velocity="1" effort="9"/></joint>
-<transmission name="t"><joint name="a"/></transmission><joint name="c" type="continuous"><limit velocity="1" effort="9"/></joint></robot>"""
+<transmission name="t"><joint name="a"/></transmission>
+<joint name="c" type="continuous"><limit velocity="1" effort="9"/></joint></robot>"""
 
 
 def test_limits_come_in_the_order_of_the_joints() -> None:

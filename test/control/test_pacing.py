@@ -22,7 +22,6 @@ def _restore_interpreter() -> Iterator[None]:
     interval = sys.getswitchinterval()
     yield
     sys.setswitchinterval(interval)
-    gc.unfreeze()
 
 
 class Ticks:

@@ -54,7 +54,7 @@ def test_gentle_rows_pass() -> None:
         ((moved(j5=0.03), moved(j5=0.0)), 0.02, "acceleration"),
         ((moved(j5=0.01), moved(j5=0.015)), 0.01, "acceleration"),
         ((moved(j5=0.0), moved(j5=0.0005)), 0.005, "jerk"),
-        ((moved(j5=0.1), np.array([*START[:5], UPPER[5]])), 2.0, "joint_limit"),
+        ((*(moved(j5=0.55 * step) for step in range(1, 6)), np.array([*START[:5], UPPER[5]])), 2.0, "joint_limit"),
         ((moved(j0=-0.1), moved(j0=-0.5), moved(j0=-0.9), moved(j0=-1.3)), 0.5, "workspace"),
     ],
 )

@@ -1,5 +1,7 @@
 """From rows to waypoints."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,7 +47,7 @@ def test_increments_follow_each_other_and_the_joints_reach_the_poses() -> None:
         np.testing.assert_allclose(forward(row.target.joints), pose, atol=1e-3)
         np.testing.assert_array_equal(row.path[-1].joints, row.target.joints)
         assert row.path[-1].time == row.end
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         np.testing.assert_array_equal(after.start, before.target.joints)
 
 

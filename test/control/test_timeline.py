@@ -1,5 +1,7 @@
 """The timeline: merged by due time, never by arrival."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -211,5 +213,5 @@ def test_newest_chunk_wins_wherever_it_reaches_in_any_order_of_arrival(order: li
     assert [row.due for row in rows] == sorted(row.due for row in rows)
     row = timeline.plan.at(T0 + 1.9)
     assert row is not None and row.key[1] == 3
-    for a, b in zip(rows, rows[1:], strict=False):
+    for a, b in pairwise(rows):
         assert a.end <= b.due + 1e-6

@@ -1,5 +1,7 @@
 """Which positions a canvas has, and which of them are given."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -110,3 +112,18 @@ def test_a_reserved_id_that_every_logit_favours_is_not_chosen():
 def test_too_many_reserved_ids_are_refused(reserved):
     with pytest.raises(ConfigurationError, match=f"reserves {reserved} of 6 ids"):
         Segment("action", 1, 4, vocabulary=6, reserved=reserved)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "determined", "expected"),
+    [(7, 0, 12), (5, 0, 8), (7, 2, 8), (7, 7, 1), (5, 3, 3), (2, 5, 1), (0, 0, 1)],
+)
+def test_steps_fall_with_what_is_known_by_tokens_or_by_other_means(unknown, determined, expected):
+    canvas = replace(make_canvas(), determined=determined)
+    assert canvas.steps(12, unknown) == expected
+
+
+@pytest.mark.parametrize("determined", [-1, 8])
+def test_no_more_can_be_determined_than_is_free(determined):
+    with pytest.raises(ConfigurationError, match=rf"in 0\.\.7, got {determined}"):
+        replace(make_canvas(), determined=determined)

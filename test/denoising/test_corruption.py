@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvla_ros.denoising.corruption import mask_for_training, sample_frozen_steps
+from dvla_ros.denoising.corruption import mask_for_training, mask_independently, sample_frozen_steps
 from dvla_ros.errors import ActionError
 
 MASK = 9
@@ -57,3 +57,12 @@ def test_frozen_steps_fall_off_linearly_up_to_half_the_horizon():
     steps = sample_frozen_steps(60_000, 4, torch.Generator().manual_seed(0))
     share = torch.bincount(steps, minlength=4) / 60_000
     assert torch.allclose(share, torch.tensor([3.0, 2.0, 1.0, 0.0]) / 6, atol=0.01)
+
+
+def test_positions_that_are_given_are_not_masked_and_the_others_as_without_them():
+    tokens, fixed = torch.zeros(400, 8, dtype=torch.int64), torch.arange(8) < 3
+    free, given = (
+        mask_independently(tokens, MASK, torch.Generator().manual_seed(0), fixed=each) for each in (None, fixed)
+    )
+    assert not given[1][:, :3].any() and torch.equal(given[1][:, 3:], free[1][:, 3:])
+    assert torch.equal(given[0] == MASK, given[1])

@@ -82,7 +82,7 @@ def test_evaluations_are_words_and_denoising_steps(checkpoint, observation):
 def test_resampling_repeats_each_step_around_frozen_actions(checkpoint, observation):
     policy = DiffusionPolicy.from_checkpoint(checkpoint, overrides={"resamplings": 2, "reason": False})
     assert policy.predict(observation, seed=0).nfe == 10
-    assert policy.predict(observation, frozen_actions=np.zeros((2, 7), np.float32), seed=0).nfe == 20
+    assert policy.predict(observation, frozen_actions=np.zeros((2, 7), np.float32), seed=0).nfe == 2 * 7
 
 
 def test_without_reasoning_nothing_is_said(checkpoint, observation):
@@ -129,9 +129,17 @@ def test_a_guess_of_rows_that_are_frozen_anyway_changes_nothing(policy, observat
 
 
 def test_all_rows_are_decided_together(policy, observation):
-    prediction = policy.predict(observation, seed=0, frozen_actions=np.zeros((2, 7), np.float32), needed_steps=3)
+    frozen = np.zeros((2, 7), np.float32)
+    prediction = policy.predict(observation, seed=0, frozen_actions=frozen, needed_steps=3)
     assert (prediction.frozen_steps, prediction.decided_steps) == (2, 8)
-    assert prediction.nfe == policy.predict(observation, seed=0).nfe
+    assert prediction.nfe == policy.predict(observation, seed=0, frozen_actions=frozen).nfe
+
+
+def test_a_chunk_that_is_cut_short_has_no_decided_row_but_the_frozen_ones(policy, observation):
+    frozen = np.zeros((2, 7), np.float32)
+    prediction = policy.predict(observation, seed=0, frozen_actions=frozen, deadline_s=0.0)
+    assert (prediction.nfe, prediction.decided_steps) == (1, 2)
+    assert (prediction.actions[:2] == frozen).all()
 
 
 def test_too_many_frozen_actions_are_refused(policy, observation):
@@ -209,7 +217,7 @@ def test_broken_words_are_refused(checkpoint):
     [
         (
             {"steps": 3},
-            r"no settings \['steps'\]; it has clip_sample, max_reasoning_tokens, num_steps, reason, resamplings",
+            r"no settings \['steps'\]; it has adaptive_steps, clip_sample, max_reasoning_tokens, num_steps, reason",
         ),
         ({"decoder": "masked"}, "Unknown decoder 'masked'"),
         ({"num_steps": 0}, "num_steps and resamplings must be 1 or more"),
@@ -230,6 +238,7 @@ def test_overriding_writes_every_default_out():
         "num_steps": 5,
         "clip_sample": True,
         "resamplings": 1,
+        "adaptive_steps": True,
         "warm_start_time": 0.5,
         "reason": True,
         "max_reasoning_tokens": 0,

@@ -1,12 +1,14 @@
 """Discrete Diffusion VLA's loss counts masked tokens only, masks as published, and goes down when a network learns."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny_vla import (
     ACTION,
+    COLUMNS,
     VOCABULARY,
     FixedLogits,
     learn,
@@ -129,6 +131,18 @@ def test_the_expectation_is_the_distance_of_the_mean_action(batch):
     error = (CENTRES[batch.targets.tokens] - CENTRES[3]).abs()
     expected = torch.stack([row[m].mean() for row, m in zip(error, masked, strict=True)]).mean()
     assert found.parts["expectation"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("average", ["canvas", "tokens"])
+def test_rows_that_were_being_executed_are_shown_and_not_taught(batch, average):
+    model = answering(torch.randn(4, ACTION.length, VOCABULARY, generator=seeded(5)).requires_grad_())
+    moving = replace(batch, frozen=torch.tensor([0, 1, 2, 1]))
+    found = losses(model, moving, **{**PUBLISHED, "average": average})
+    found.total.backward()
+    masked = model.canvases == VOCABULARY
+    assert torch.isfinite(found.total) and not masked[2].any() and not masked[[1, 3], :COLUMNS].any()
+    assert masked[:2].any(dim=1).all()
+    assert torch.equal((model.answer.grad != 0).any(dim=-1), masked)
 
 
 def test_neighbouring_bins_are_nearly_right(batch):

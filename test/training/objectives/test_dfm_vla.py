@@ -1,9 +1,12 @@
 """DFM-VLA's loss: the whole chunk is to be told from a point of the probability path that the decoder will follow."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_vla import (
     ACTION,
+    COLUMNS,
     VOCABULARY,
     FixedLogits,
     learn,
@@ -19,6 +22,7 @@ from dvla_ros.denoising.flow import FlowConfig
 from dvla_ros.denoising.flow_paths import embedding_distance, sample_times
 from dvla_ros.denoising.state import Scores
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
 
@@ -64,6 +68,37 @@ def test_it_is_the_cross_entropy_of_all_tokens_changed_or_not(batch):
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
     same = model.canvases == batch.targets.tokens
     assert same.any() and not same.all()
+
+
+def test_rows_that_were_being_executed_stay_clean_and_are_not_taught(batch):
+    answer = torch.randn(4, LENGTH, VOCABULARY, generator=seeded(5))
+    model = FixedLogits(tiny_config(), answer.requires_grad_())
+    found = objective(draws=1)(model, replace(batch, frozen=torch.tensor([0, 1, 2, 1])), seeded())
+    free = torch.ones(4, LENGTH, dtype=torch.bool)
+    free[2] = free[1, :COLUMNS] = free[3, :COLUMNS] = False
+    expected = functional.cross_entropy(model.answer[free], batch.targets.tokens[free])
+    assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
+    same = model.canvases == batch.targets.tokens
+    assert same[~free].all() and not same[free].all()
+
+
+def test_the_rates_of_clean_rows_cost_nothing(batch):
+    model = FixedRates(0.36787944)
+    moving = replace(batch, frozen=torch.full((4,), 1))
+    found = objective(FlowConfig(path="head"), draws=50, greatest_weight=1.5)(model, moving, seeded())
+    time = sample_times(200, seeded())
+    wrong = model.canvases != batch.targets.tokens.repeat_interleave(50, dim=0)
+    weight = (1 / (1 - time)).clamp_max(1.5)
+    expected = (VOCABULARY - 1) * 0.36787944 + (wrong * weight.unsqueeze(1))[:, COLUMNS:].mean()
+    assert found.parts["rates"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_frequencies_of_a_moving_arm_are_noisy_all_over_and_not_taught(batch):
+    sizes = tiny_config(SegmentSizes("action", 1, LENGTH, VOCABULARY))
+    model = FixedLogits(sizes, torch.zeros(4, LENGTH, VOCABULARY).requires_grad_())
+    objective(draws=1)(model, replace(batch, frozen=torch.tensor([0, 1, 2, 0])), seeded()).total.backward()
+    assert (model.answer.grad != 0).any(dim=-1).any(dim=-1).tolist() == [True, False, False, True]
+    assert (model.canvases != batch.targets.tokens)[1:3, :COLUMNS].any()
 
 
 def test_the_noisy_tokens_come_from_the_embedding_path():

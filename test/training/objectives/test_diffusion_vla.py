@@ -102,6 +102,34 @@ def test_more_draws_average_the_noise_and_leave_the_words_alone(batch):
     assert one[0]["reasoning"].item() == pytest.approx(many[0]["reasoning"].item(), rel=1e-6)
 
 
+def test_rows_that_were_being_executed_are_noised_like_all_others_and_not_taught(batch):
+    model, frozen = network(), torch.tensor([0, 1, 4, 2])
+    seen = []
+
+    def watch(head, inputs, answer):
+        answer.retain_grad()
+        seen.append((inputs[0], answer))
+
+    model.policy_head.register_forward_hook(watch)
+    losses(model, replace(batch, frozen=frozen), draws=1, reasoning=0.0).parts["noise"].backward()
+    (noisy, answer), row = seen[0], torch.arange(4)
+    taught = (answer.grad != 0).all(dim=-1)
+    assert torch.equal(taught, row >= frozen.unsqueeze(1))
+    assert (noisy != batch.targets.actions).all()
+
+
+def test_the_noise_of_the_free_rows_has_the_same_weight_whatever_is_frozen(batch):
+    model = network()
+    with torch.no_grad():
+        model.policy_head.final_conv[1].weight.zero_()
+        model.policy_head.final_conv[1].bias.fill_(2.0)
+        still, moving = (
+            losses(model, replace(batch, frozen=torch.tensor([d] * FRAMES)), draws=400).parts["noise"].item()
+            for d in (0, 2)
+        )
+    assert still == pytest.approx(5.0, rel=0.03) and moving == pytest.approx(5.0, rel=0.03)  # E(2 - noise)^2
+
+
 def test_without_reasoning_there_is_only_noise_to_learn(batch):
     tinyvla = network(vocabulary=0, using_film=False)
     silent = replace(batch, targets=replace(batch.targets, reasoning=None))

@@ -1,12 +1,14 @@
 """LLaDA-VLA's loss: every token masked on its own with probability t, a softmax over the action tokens alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny_vla import (
     ACTION,
+    COLUMNS,
     VOCABULARY,
     FixedLogits,
     learn,
@@ -20,6 +22,7 @@ from torch.nn import functional
 
 from dvla_ros.denoising.corruption import mask_independently
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
 
@@ -85,6 +88,35 @@ def test_a_canvas_without_a_masked_token_costs_nothing(batch):
     assert not (model.canvases == VOCABULARY).any()
     (gradient,) = torch.autograd.grad(found.total, model.answer)
     assert found.total.item() == 0.0 and (gradient == 0.0).all()
+
+
+@pytest.mark.parametrize("weight", ["none", "inverse_time"])
+def test_rows_that_were_being_executed_are_shown_and_not_taught(model, batch, weight):
+    model.answer.requires_grad_()
+    moving = replace(batch, frozen=torch.tensor([0, 1, 2, 1]))
+    found = losses(model, moving, masks=1, weight=weight)
+    masked, found_total = model.canvases == VOCABULARY, found.total.item()
+    found.total.backward()
+    taught = (model.answer.grad != 0).any(dim=-1)
+    assert torch.equal(taught, masked) and not masked[2].any()
+    assert not masked[[1, 3], :COLUMNS].any() and masked[[1, 3], COLUMNS:].any()
+    if weight == "none":
+        expected = functional.cross_entropy(model.answer[masked], batch.targets.tokens[masked]).item()
+        assert found_total == pytest.approx(expected, rel=1e-5)
+
+
+def test_inverse_time_still_counts_every_free_token_once(batch):
+    model = FixedLogits(tiny_config(), torch.zeros(()))
+    moving = replace(batch, frozen=torch.tensor([0, 1, 0, 1]))
+    found = losses(model, moving, masks=2000, weight="inverse_time")
+    assert found.total.item() == pytest.approx(math.log(VOCABULARY), rel=0.05)
+
+
+def test_frequencies_of_a_moving_arm_are_not_taught(batch):
+    sizes = tiny_config(SegmentSizes("action", 1, LENGTH, VOCABULARY))
+    model = FixedLogits(sizes, torch.zeros(4, LENGTH, VOCABULARY).requires_grad_())
+    losses(model, replace(batch, frozen=torch.tensor([0, 1, 2, 0])), masks=1).total.backward()
+    assert (model.answer.grad != 0).any(dim=-1).any(dim=-1).tolist() == [True, False, False, True]
 
 
 def test_neighbouring_intervals_are_nearly_right_where_asked_for(batch):

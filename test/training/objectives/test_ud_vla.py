@@ -179,6 +179,29 @@ def test_the_end_of_the_actions_may_be_repeated_instead(many):
     assert 0.3 < masked[:, IMAGES + 7 :].float().mean() < 0.9
 
 
+def moving(batch, *frozen):
+    return replace(batch, frozen=torch.tensor(frozen))
+
+
+def test_rows_that_were_being_executed_are_shown_and_not_taught(batch):
+    """Where every number has a token of its own; behind BOA the chunk has two rows of seven."""
+    model = FixedLogits(CONFIG, random_answer().requires_grad_())
+    losses(model, moving(batch, 0, 1, 2, 1, 1, 0), fixed_borders=False, mask_ratios=(1.0,)).total.backward()
+    masked = model.canvases == MASK
+    assert masked.sum(dim=1).tolist() == [LENGTH - 7 * d for d in (0, 1, 2, 1, 1, 0)]
+    assert not masked[1, IMAGES + 1 : IMAGES + 8].any() and masked[1, IMAGES + 8 :].all()
+    assert torch.equal((model.answer.grad != 0).any(dim=-1), masked)
+
+
+def test_frequencies_of_a_moving_arm_are_not_taught_and_its_images_are(batch):
+    model = FixedLogits(CONFIG, random_answer().requires_grad_())
+    losses(model, moving(batch, 0, 1, 2, 0, 0, 0), end=EOA).total.backward()
+    masked, taught = model.canvases == MASK, (model.answer.grad != 0).any(dim=-1)
+    assert masked[1:3, IMAGES:].any() and not taught[1:3, IMAGES:].any()
+    assert torch.equal(taught[:, :IMAGES], masked[:, :IMAGES])
+    assert torch.equal(taught[[0, 3, 4, 5]], masked[[0, 3, 4, 5]])
+
+
 def test_a_small_batch_can_be_learned_by_heart():
     torch.manual_seed(0)
     model = SmallVla(tiny_config(*SEGMENTS, seen_segments=2))
