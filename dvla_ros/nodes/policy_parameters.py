@@ -21,7 +21,7 @@ class PolicyParameters:
     instruction: str = described("", "what to do from the start; empty: wait for the topic /instruction")
     device: str = described("cpu", "where the policy runs: cpu, cuda, cuda:1")
     cpu_threads: int = described(1, "threads of a policy on the CPU; a small one is fastest with one")
-    nice: int = described(10, "inference gives way to control: nice value 0..19, and a core left free; -1: neither")
+    nice: int = described(5, "inference gives way to control: nice value 0..19, and a core left free; -1: neither")
     cameras: tuple[str, ...] = described(("front", "wrist"), "cameras; topics /<camera>_camera/image_raw")
     compressed: bool = described(False, "take /<camera>_camera/image_raw/compressed instead")
     camera_hz: float = described(15.0, "frames per second that each camera is expected to send")

@@ -26,6 +26,8 @@ STATUS_HZ = 5.0
 STATUS_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RESET_DEAF_S = 0.25
 """Commands of so many seconds after a reset belong to the scene before it."""
+SIMULATION_PRIORITY = 5
+"""Real-time, but behind every thread of the chunker: a simulated robot must not delay its commands."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class SimNode(Node):
         self._cameras = SimCameras(
             self, self._simulation, self._scene_pose, parameters.cameras, size, parameters.camera_hz
         )
-        self._thread = PacedThread(self._tick, parameters.joint_state_hz)
+        self._thread = PacedThread(self._tick, parameters.joint_state_hz, SIMULATION_PRIORITY)
         self._cameras.start()
         self._thread.start()
 

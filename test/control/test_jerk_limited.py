@@ -1,6 +1,8 @@
 """Time-optimal motion: as fast as the limits allow and no faster, also from states at the limits."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +24,35 @@ def test_takes_the_least_time_from_rest_to_rest() -> None:
     assert piece is not None
     fastest = 2.0 / np.pi + np.pi / 20.0 + 20.0 / 600.0  # the way at full speed, and what speeding up and down costs
     assert piece.length == pytest.approx(fastest)
+
+
+def test_each_joint_needs_its_own_least_time() -> None:
+    needed = JerkLimitedPlanner(2).shortest(state(), np.array([2.0, 0.0]), np.zeros(2), LIMITS)
+    np.testing.assert_allclose(needed, [2.0 / np.pi + np.pi / 20.0 + 20.0 / 600.0, 0.0])
+
+
+def test_no_way_takes_forever() -> None:
+    assert np.isinf(JerkLimitedPlanner(2).shortest(state(0.0, math.nan), np.zeros(2), np.zeros(2), LIMITS)).all()
+
+
+HELD_AT_EXIT = """
+import threading
+import numpy as np
+from dvla_ros.control.jerk_limited import JerkLimitedPlanner
+planner, started = JerkLimitedPlanner(2), threading.Event()
+def hold(planner, piece):
+    started.set()
+    threading.Event().wait()
+piece = planner.brake(np.ones((3, 2)), 9.0 * np.ones((3, 2)))
+assert piece is not None
+threading.Thread(target=hold, args=(planner, piece), daemon=True).start()
+assert started.wait(10.0)
+"""
+
+
+def test_process_that_ends_while_a_thread_holds_a_motion_says_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", HELD_AT_EXIT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_takes_as_long_as_asked_when_that_is_longer() -> None:

@@ -117,6 +117,20 @@ def test_offset_fades_out_in_its_time() -> None:
     assert off == pytest.approx([0.04, 0.0, 0.0, 0.0], abs=1e-6)
 
 
+def test_offset_leaves_the_rows_of_another_chunk_where_they_are() -> None:
+    goals = START + np.outer(np.arange(1, 3), np.full(6, 0.02))
+    actions = np.column_stack([goals, np.ones(2)]).astype(np.float32)
+    pose = forward(goals[1])
+    behind = np.array([*pose[:3, 3], *euler_from_matrix(pose[:3, :3]), 1.0], np.float32)
+    requests = [
+        *(RowRequest(0.1 * i, 0.1 * (i + 1), actions[i], ControlMode.JOINT_POSITION, (0, 1, i)) for i in range(2)),
+        RowRequest(0.2, 0.3, behind, ControlMode.EE_POSE, (0, 0, 5)),
+    ]
+    rows = PLANNER.plan(requests, Beginning(HERE, HERE.pose[:3, 3], np.zeros(6), np.full(6, 0.02))).rows
+    assert rows[0].target.joints[0] == pytest.approx(goals[0, 0] + 0.015, abs=1e-6)
+    np.testing.assert_allclose(rows[2].target.pose, pose, atol=1e-6)
+
+
 def test_offset_of_a_pose_fades_as_rotation() -> None:
     pose = forward(START)
     row = np.concatenate([pose[:3, 3], euler_from_matrix(pose[:3, :3]), [1.0]])

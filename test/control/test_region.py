@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dvla_ros.control.kinematics import forward
 from dvla_ros.control.region import Region, motion_region, path_region
@@ -38,6 +40,13 @@ def test_end_effector_may_use_the_slack_of_the_box_and_no_more() -> None:
         verdict = region.check(START[None], allowed)
         assert verdict.accepted is accepted
         assert verdict.reason == ("" if accepted else "workspace")
+
+
+@given(st.lists(st.floats(-3.2, 3.2), min_size=6, max_size=6), st.booleans())
+def test_one_command_is_judged_as_many_are(values: list[float], begins_there: bool) -> None:
+    region, joints = Region(CONFIG), np.array(values)
+    allowed = region.outside(joints if begins_there else START)
+    assert region.check_one(joints, allowed) == region.check(joints[None], allowed)
 
 
 def test_arm_outside_may_stay_or_come_back_but_not_go_on() -> None:

@@ -69,5 +69,7 @@ def test_motion_from_outside_may_stay_as_far_out() -> None:
     out = np.where(np.arange(6) == 5, UPPER, START)
     check = checked()
     assert check.check(out, 1.0, 10.0).reason == "joint_limit"
-    check.allow(out)
+    check.allow(START, out)
     assert check.check(out, 1.0, 10.0).accepted
+    further = np.where(np.arange(6) == 5, UPPER + 1e-4, START)
+    assert check.check(further, 1.0, 10.0).reason == "joint_limit"
