@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from chunker_bench import ahead_of_others
+from commanded_arm import FEW_IMAGES
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -15,17 +17,20 @@ from dvla_ros.control.kinematics import forward
 from dvla_ros.control.widowx import ARM_JOINTS, NEUTRAL
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
+from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.chunker_node import ChunkerNode
-from dvla_ros.nodes.conversions import chunk_to_message, joints_by_name
+from dvla_ros.nodes.conversions import chunk_to_message, joints_by_name, seconds
 from dvla_ros.nodes.sim_node import SimNode
 from dvla_ros.srv import ResetEpisode
 
 CHUNKS = "/policy_node/action_chunk"
 JOINTS = "/wx250s/joint_states"
 ARM = "/wx250s/arm_controller/joint_trajectory"
+SETTLED_S = 0.3
 QUICK = [
     *("-p", "chunker_node:discovery_s:=0.3", "-p", "chunker_node:lock_memory:=false"),
-    *("-p", "chunker_node:max_tick_gap_s:=0.3"),
+    *("-p", "chunker_node:max_tick_gap_s:=0.3", "-p", "chunker_node:joint_state_timeout_s:=1.0"),
+    *FEW_IMAGES,
 ]
 MOVING = ["-p", "chunker_node:dry_run:=false", *QUICK]
 
@@ -48,6 +53,27 @@ def down_chunk(node, rows=5, sequence=0, width=7):
     return chunk_to_message(chunk, "wx250s/base_link", 12, 0.1)
 
 
+@pytest.fixture(autouse=True)
+def priority(ros_world):
+    with ahead_of_others(ros_world):
+        yield
+
+
+def start_following(ros_world):
+    """The simulated robot and a chunker that follows it."""
+    ros_world.start(SimNode)
+    node = ros_world.start(ChunkerNode)
+    await_following(ros_world)
+    return node
+
+
+def await_following(ros_world):
+    """Wait until the chunker has followed for longer than the observations of chunks are old."""
+    statuses = ros_world.probe.collect(ExecutionStatus, "/chunker_node/execution_status")
+    first = ros_world.next_that(statuses, lambda m: m.state == ExecutionStatus.FOLLOWING)
+    ros_world.next_that(statuses, lambda m: seconds(m.header.stamp) > seconds(first.header.stamp) + SETTLED_S)
+
+
 def height(message):
     return forward(joints_by_name(message, ARM_JOINTS))[2, 3]
 
@@ -61,8 +87,7 @@ def statistics(ros_world, messages):
 
 @pytest.mark.parametrize("ros_world", [MOVING, [*MOVING, "-p", "chunker_node:backend:=forward"]], indirect=True)
 def test_a_chunk_of_increments_moves_the_arm_by_their_sum(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     targets = ros_world.probe.collect(PoseStamped, "/chunker_node/ee_target")
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
@@ -76,8 +101,7 @@ def test_a_chunk_of_increments_moves_the_arm_by_their_sum(ros_world):
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
 def test_diagnostics_carry_rate_and_latency(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
     publisher.publish(down_chunk(ros_world.probe, rows=2))
@@ -85,15 +109,14 @@ def test_diagnostics_carry_rate_and_latency(ros_world):
     while numbers["chunks_accepted"] != "1":
         numbers = statistics(ros_world, diagnostics)
     numbers = statistics(ros_world, diagnostics)
-    assert float(numbers["rate_hz"]) == pytest.approx(50.0, rel=0.02)
+    assert float(numbers["rate_hz"]) == pytest.approx(50.0, rel=0.1)
     assert 100.0 < float(numbers["observation_to_command_ms_p95"]) < 400.0
     assert float(numbers["observation_to_publication_ms_p50"]) == pytest.approx(100.0)
 
 
 @pytest.mark.parametrize("ros_world", [QUICK], indirect=True)
 def test_a_dry_run_is_the_default_and_moves_nothing(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     preview = ros_world.probe.collect(JointTrajectory, "/chunker_node/command_preview")
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
@@ -118,8 +141,7 @@ def test_a_dry_run_is_the_default_and_moves_nothing(ros_world):
     ids=["nan", "width", "jump", "too old"],
 )
 def test_a_bad_chunk_is_rejected_whole_with_a_reason(ros_world, spoil, reason):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
@@ -138,8 +160,7 @@ def test_a_bad_chunk_is_rejected_whole_with_a_reason(ros_world, spoil, reason):
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
 def test_hold_refuses_chunks_until_it_is_released(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
     begin = height(states.get(timeout=5))
@@ -149,14 +170,14 @@ def test_hold_refuses_chunks_until_it_is_released(ros_world):
         last = states.get(timeout=5)
     assert height(last) == pytest.approx(begin, abs=0.003)
     ros_world.probe.call(SetBool, "/chunker_node/hold", SetBool.Request(data=False))
+    await_following(ros_world)
     publisher.publish(down_chunk(ros_world.probe, sequence=2))
     ros_world.next_that(states, lambda m: abs(height(m) - (begin - 0.1)) < 0.005)
 
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
 def test_a_reset_scene_is_not_dragged_back_to_the_old_pose(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
     begin = height(states.get(timeout=5))
@@ -180,8 +201,7 @@ def test_a_second_commander_is_refused(ros_world):
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
 def test_a_commander_that_comes_later_makes_the_chunker_hold_until_it_is_gone(ros_world):
-    ros_world.start(SimNode)
-    ros_world.start(ChunkerNode)
+    start_following(ros_world)
     diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
     rival = ros_world.probe.create_publisher(JointTrajectory, ARM, 1)
     held = ros_world.next_that(
@@ -205,8 +225,7 @@ def test_joint_states_without_a_joint_command_nothing(ros_world):
 
 @pytest.mark.parametrize("ros_world", [MOVING], indirect=True)
 def test_stopping_leaves_the_arm_at_rest(ros_world):
-    ros_world.start(SimNode)
-    node = ros_world.start(ChunkerNode)
+    node = start_following(ros_world)
     states = ros_world.probe.collect(JointState, JOINTS)
     publisher = ros_world.probe.connect(ActionChunkMessage, CHUNKS)
     begin = height(states.get(timeout=5))

@@ -74,6 +74,22 @@ def wait_until(condition, what, timeout_s=TIMEOUT_S):
         time.sleep(0.005)
 
 
+@contextlib.contextmanager
+def ahead_of_others(world):
+    """Real-time priority for the threads of a test, where permitted.
+
+    One of ordinary priority that is suspended while it holds the interpreter lock would stop the chunker's control
+    thread, which in a process of its own has no such neighbours.
+    """
+    for thread in (0, world.thread_id):
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(3))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def _come_first(process):
     """A node takes seconds to import what it needs, and minutes on a machine with ten times more work than cores."""
     with contextlib.suppress(PermissionError):
@@ -141,17 +157,14 @@ class ChunkerBench:
         self._thread = PacedThread(self._publish_state, 100.0, priority=5, name="joint states")
 
     def __enter__(self):
-        # A thread of ordinary priority that is suspended while it holds the interpreter lock would stop the chunker's
-        # control thread, which in a process of its own has no such neighbours.
-        for thread in (0, self.world.thread_id):
-            with contextlib.suppress(PermissionError):
-                os.sched_setscheduler(thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(3))
+        self._first = ahead_of_others(self.world)
+        self._first.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, kind, error, trace):
         self._thread.stop()
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        self._first.__exit__(None, None, None)
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
