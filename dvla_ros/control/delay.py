@@ -53,7 +53,7 @@ class DelayEstimate:
 
 
 def steps_during(duration_s: float, dt: float) -> int:
-    """How many rows of `dt` seconds begin in the `duration_s` seconds from the start of one of them, that one counted."""
+    """How many rows of `dt` seconds begin within `duration_s` seconds from the start of one, which is counted."""
     return max(0, math.ceil(duration_s / dt - _ROUNDING))
 
 
