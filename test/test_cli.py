@@ -11,15 +11,15 @@ from dvla_ros.training.demonstrations import read_demonstrations
 
 TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
-    "collect": "out episodes seed policy json",
+    "collect": "out episodes seed policy moving json",
     "train": "data out system init backbone freeze-perception vq steps batch-size learning-rate weight-decay ema "
     "drop-instruction seed threads save-every execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints",
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",
-    "simulate": "system checkpoint tasks episodes seed execute-steps inference-s time-limit threads device decoding "
-    "json",
+    "simulate": "system checkpoint tasks episodes seed execute-steps inference-s replanning time-limit threads device "
+    "decoding json",
 }
 
 

@@ -16,9 +16,22 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from untrained import write_untrained
 
+from dvla_ros.control import pacing
 from dvla_ros.nodes.process import autostart
 
 TIMEOUT_S = 10.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def long_switch_interval() -> Iterator[None]:
+    """Threads of ordinary priority share the process with the nodes here.
+
+    While one of them is suspended with the interpreter lock, those that wait for it wake after each interval. At that
+    of a real node they would take a core from everybody.
+    """
+    shortest, pacing._SWITCH_INTERVAL_S = pacing._SWITCH_INTERVAL_S, 0.002
+    yield
+    pacing._SWITCH_INTERVAL_S = shortest
 
 
 class Probe(Node):

@@ -4,6 +4,7 @@ import queue
 
 import numpy as np
 import pytest
+from chunker_bench import ahead_of_others
 from fake_policy import DOWN, LEFT, FakePolicy, chunker
 from ros_messages import use_test_messages
 from std_srvs.srv import SetBool
@@ -15,6 +16,12 @@ from dvla_ros.nodes.conversions import seconds
 def with_chunker(*parameters):
     """A test with a chunker that has these parameters."""
     return pytest.mark.parametrize("ros_world", [chunker(*parameters)], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _ahead_of_others(ros_world):
+    with ahead_of_others(ros_world):
+        yield
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from sensor_msgs.msg import JointState
 from dvla_ros.control.execution import Command
 from dvla_ros.control.kinematics import forward
 from dvla_ros.control.preview import JointPreview
+from dvla_ros.control.realtime import request_realtime
 from dvla_ros.control.widowx import ARM_JOINTS, gripper_from_finger
 from dvla_ros.nodes.conversions import joints_by_name
 
 CONTROL_HZ = 50.0
+PRIORITY = 5
 MOVE_S = 1.0
 PREVIEW_S, PREVIEW_STEP_S = 3.0, 0.02
 
@@ -101,6 +103,7 @@ class CommandedArm:
         close_backend(self._world, self.backend)
 
     def _run(self):
+        request_realtime(PRIORITY)
         due = time.monotonic()
         while not self._closing.is_set():
             self._tick(self.now)

@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dvla_ros.control.description import EE_SITE
 from dvla_ros.control.kinematics import arm_model, forward
+from dvla_ros.control.realtime import request_realtime
 from dvla_ros.control.widowx import ARM_JOINTS, LOWER, UPPER, VELOCITY_LIMIT
 from dvla_ros.nodes.backends.servo_tracking import pose_difference
 from dvla_ros.nodes.conversions import joints_by_name, seconds, to_duration
@@ -27,6 +28,9 @@ from dvla_ros.nodes.conversions import joints_by_name, seconds, to_duration
 READY = "ready"
 PERIOD_S = 0.02
 """As slow as the commands, so that tests of several nodes in one process leave the cores some rest."""
+
+PRIORITY = 5
+"""Servo asks for real-time priority, too."""
 
 COMMAND_TIMEOUT_S = 0.1
 LINEAR_SCALE, ROTATIONAL_SCALE = 0.6, 3.0
@@ -118,6 +122,7 @@ class FakeServo(Node):
         return response
 
     def _loop(self):
+        request_realtime(PRIORITY)
         due = time.monotonic()
         while not self._closing.is_set():
             if self._measured is not None and not self._paused:

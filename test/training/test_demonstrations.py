@@ -64,7 +64,6 @@ def test_an_unfinished_shard_is_ignored(tmp_path):
         {"cameras": ("wrist", "front")},
         {"instructions": ("a", "b")},
         {"dt": 0.1},
-        {"format": 99},
         {"task_names": ("x", "y")},
     ],
 )
@@ -72,6 +71,12 @@ def test_shards_that_disagree_are_refused_by_name(tmp_path, change):
     write_shard(tmp_path / "shard-0", MANIFEST, frames(1))
     write_shard(tmp_path / "shard-1", replace(MANIFEST, **change), frames(1))
     with pytest.raises(ConfigurationError, match=f"shard-1 has {next(iter(change))}="):
+        read_demonstrations([tmp_path])
+
+
+def test_another_format_is_refused(tmp_path):
+    write_shard(tmp_path / "shard-0", replace(MANIFEST, format=2), frames(1))
+    with pytest.raises(ConfigurationError, match="shard-0 has format 2, not 3: collect it again"):
         read_demonstrations([tmp_path])
 
 

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from chunker_bench import ahead_of_others
 from hypothesis import settings
 from ros_messages import use_test_messages
 
@@ -25,3 +26,13 @@ def _end_of_participants(request: pytest.FixtureRequest) -> Iterator[None]:
     if "ros_world" in request.fixturenames:
         gc.unfreeze()
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _ahead_of_others(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Commands for Servo that come late are commands that it throws away: other programs have to wait."""
+    if "ros_world" not in request.fixturenames:
+        yield
+        return
+    with ahead_of_others(request.getfixturevalue("ros_world")):
+        yield
