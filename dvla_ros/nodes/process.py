@@ -1,9 +1,11 @@
 """One node in one process: start, spin, stop cleanly on Ctrl-C or SIGTERM."""
 
+import contextlib
 import gc
+import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -72,8 +74,44 @@ def _collect_nodes() -> None:
     gc.collect()
 
 
+class _RosLog(logging.Handler):
+    """What the parts that know nothing of ROS have to say goes to the log of the node."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(logging.INFO)
+        self._log = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        # A line of its own for each level: rclpy knows a message by the line it comes from.
+        if record.levelno >= logging.ERROR:
+            self._log.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._log.warning(text)
+        else:
+            self._log.info(text)
+
+
+@contextlib.contextmanager
+def _logging_through(node: Node) -> Iterator[None]:
+    logger, handler = logging.getLogger("dvla_ros"), _RosLog(node)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def _run(make_node: Callable[[], Node], stopping: list[int]) -> int:
     node = make_node()
+    with _logging_through(node):
+        return _spin(node, stopping)
+
+
+def _spin(node: Node, stopping: list[int]) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

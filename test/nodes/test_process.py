@@ -1,6 +1,8 @@
 """A node's process: starts, stops cleanly, leaves nothing behind."""
 
+import logging
 import os
+import re
 import signal
 import threading
 import weakref
@@ -40,6 +42,17 @@ def test_a_node_that_cannot_be_made_says_why_in_one_line(capsys, error, code):
 
 def test_a_failed_activation_ends_the_process_with_code_1():
     assert run_node(ChunkerNode, ["--ros-args", "-p", "backend:=interbotix", "-p", "dry_run:=false"]) == 1
+
+
+def test_what_parts_without_ros_log_is_in_the_log_of_the_node(capfd):
+    def make() -> Node:
+        node = ChunkerNode()
+        threading.Timer(0.5, os.kill, args=(os.getpid(), signal.SIGINT)).start()
+        return node
+
+    run_node(make, ["--ros-args", "-p", "discovery_s:=0.1", "-p", "realtime_priority:=10"])
+    assert re.search(r"\[chunker_node\].*real-time priority", capfd.readouterr().err)
+    assert logging.getLogger("dvla_ros").handlers == []
 
 
 def test_the_signal_handlers_are_put_back():
