@@ -28,8 +28,13 @@ class JointPreview:
 
 
 def preview_of_rows(rows: Sequence[Row], version: int) -> JointPreview:
-    """The waypoints of rows that are not executed yet; the velocities are those of the way to each."""
+    """Where rows that are not executed yet begin, and their waypoints; the velocities are those of the way to each."""
     times, positions, velocities, grippers = [], [], [], []
+    for row in rows[:1]:
+        times.append(row.due)
+        positions.append(row.start)
+        velocities.append(np.zeros_like(row.start))
+        grippers.append(row.target.gripper)
     for row in rows:
         before, joints = row.due, row.start
         for waypoint in row.path:

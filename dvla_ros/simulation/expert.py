@@ -59,9 +59,7 @@ class Command:
     gripper: float
 
 
-def draw_style(
-    task: Task, scene: SceneState, yaw: float, rng: np.random.Generator, other_grasp: float = 0.25
-) -> Style:
+def draw_style(task: Task, scene: SceneState, yaw: float, rng: np.random.Generator, other_grasp: float = 0.25) -> Style:
     """Draw a style for a gripper at `yaw` (rad): the nearest grasp, or with probability `other_grasp` the next one."""
     nearest = _fitting_yaw(scene.yaws[task.target], yaw)
     other = nearest + (np.pi / 2 if yaw > nearest else -np.pi / 2)

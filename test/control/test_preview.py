@@ -9,7 +9,7 @@ from dvla_ros.control.plan import Row
 from dvla_ros.control.preview import preview_of_rows
 
 
-def test_preview_has_every_waypoint_with_the_velocity_of_the_way_to_it() -> None:
+def test_preview_begins_where_the_first_row_does_and_has_every_waypoint_with_the_velocity_of_the_way_to_it() -> None:
     a, b, c = np.zeros(6), np.full(6, 0.1), np.full(6, 0.3)
     rows = (
         Row(
@@ -18,10 +18,10 @@ def test_preview_has_every_waypoint_with_the_velocity_of_the_way_to_it() -> None
         Row(1.2, 1.4, np.zeros(7), ControlMode.EE_POSE, (0, 0, 1), c, (Waypoint(1.4, a),), _at(a, 0.7)),
     )
     preview = preview_of_rows(rows, 5)
-    np.testing.assert_allclose(preview.times, [1.1, 1.2, 1.4])
-    np.testing.assert_allclose(preview.positions[:, 3], [0.1, 0.3, 0.0])
-    np.testing.assert_allclose(preview.velocities[:, 3], [1.0, 2.0, -1.5])
-    np.testing.assert_allclose(preview.grippers, [0.2, 0.2, 0.7])
+    np.testing.assert_allclose(preview.times, [1.0, 1.1, 1.2, 1.4])
+    np.testing.assert_allclose(preview.positions[:, 3], [0.0, 0.1, 0.3, 0.0])
+    np.testing.assert_allclose(preview.velocities[:, 3], [0.0, 1.0, 2.0, -1.5])
+    np.testing.assert_allclose(preview.grippers, [0.2, 0.2, 0.2, 0.7])
     assert preview.version == 5
 
 

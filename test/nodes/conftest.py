@@ -1,6 +1,7 @@
 """Real nodes over real DDS in one process: a spinning executor, and a probe that publishes and collects."""
 
 import contextlib
+import gc
 import queue
 import threading
 import time
@@ -129,6 +130,17 @@ class RosWorld:
         for node in (*self._nodes, self.probe):
             node.destroy_node()
         rclpy.try_shutdown()
+        self._nodes.clear()
+        _free_participants()
+
+
+def _free_participants() -> None:
+    """Free the nodes, which a command thread may have frozen, and their DDS participants.
+
+    On one machine Fast DDS finds 32 participants of a domain; those of later tests would look for each other in vain.
+    """
+    gc.unfreeze()
+    gc.collect()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The chunker moves the simulated arm as chunks say, and nothing else does."""
 
+import sys
+
 import numpy as np
 import pytest
 from chunker_bench import ahead_of_others
@@ -239,7 +241,9 @@ def test_stopping_leaves_the_arm_at_rest(ros_world):
 
 
 @pytest.mark.parametrize("ros_world", [[*MOVING, "-p", "chunker_node:backend:=interbotix"]], indirect=True)
-def test_a_driver_that_is_not_installed_is_named(ros_world, capfd):
+def test_a_driver_that_is_not_installed_is_named(ros_world, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "interbotix_xs_msgs", None)
+    monkeypatch.setitem(sys.modules, "interbotix_xs_msgs.msg", None)
     node = ros_world.start(ChunkerNode, activate=False)
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert "interbotix-xs-msgs" in capfd.readouterr().err

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.errors import ConfigurationError, DependencyError
 from dvla_ros.nodes.backends.servo_link import SERVO
 from dvla_ros.nodes.backends.servo_tracking import LAG_S
@@ -117,6 +118,10 @@ def test_the_shipped_parameters_fit_the_backends():
     assert servo["max_expected_latency"] == LAG_S
     assert 1.0 / servo["publish_period"] == pytest.approx(float(resolved()["control_hz"]))
     assert servo["incoming_command_timeout"] >= 5 / 50.0
+
+
+def test_servo_does_not_halt_at_a_joint_bound_where_the_safety_gate_lets_chunks_go():
+    assert max(shipped()["joint_limit_margins"]) < SafetyConfig().joint_margin
 
 
 def test_the_shipped_parameters_are_ones_that_servo_starts_with():

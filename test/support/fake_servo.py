@@ -34,7 +34,7 @@ PRIORITY = 5
 
 COMMAND_TIMEOUT_S = 0.1
 LINEAR_SCALE, ROTATIONAL_SCALE = 0.6, 3.0
-JOINT_MARGIN = 0.1
+JOINT_MARGIN = 0.01
 TEXTS = {
     ServoStatus.INVALID: "Invalid",
     ServoStatus.NO_WARNING: "No warnings",

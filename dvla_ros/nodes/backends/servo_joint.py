@@ -26,7 +26,7 @@ class ServoJointBackend(CommandBackend):
 
     The velocity is the commanded one, plus a small term that takes back what the measured joints are away from those
     commanded a lag ago: velocities alone would let every error of Servo and its controllers add up. Without a
-    recent measurement there is no such term. Servo's `command_in_type` must be `speed_units`.
+    recent measurement, and while Servo halts, there is no such term. Servo's `command_in_type` must be `speed_units`.
 
     Args:
         node: Owner of publishers, subscription and client.
@@ -88,7 +88,7 @@ class ServoJointBackend(CommandBackend):
 
     def _velocity(self, command: Command, now: float) -> np.ndarray:
         """`[6]` rad/s: the commanded velocity and the correction."""
-        if not is_recent(self._measured_time, now):
+        if self._link.problem() or not is_recent(self._measured_time, now):
             return command.arm_velocity
         return command.arm_velocity + correction(self._history.due - self._measured, JOINT_CORRECTION)
 

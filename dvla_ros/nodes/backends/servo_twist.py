@@ -24,8 +24,8 @@ class ServoTwistBackend(CommandBackend):
 
     The velocity is that of the commanded pose, plus a small term that takes back what the measured pose is away from
     the one commanded a lag ago: velocities alone would let every error of Servo and its controllers add up. Without a
-    recent measurement there is no such term. Servo's `command_in_type` must be `speed_units` and
-    `apply_twist_commands_about_ee_frame` true; the tip of its group must be `<robot>/ee_gripper_link`.
+    recent measurement, and while Servo halts, there is no such term. Servo's `command_in_type` must be `speed_units`
+    and `apply_twist_commands_about_ee_frame` true; the tip of its group must be `<robot>/ee_gripper_link`.
 
     Args:
         node: Owner of publishers, subscription and client.
@@ -91,7 +91,7 @@ class ServoTwistBackend(CommandBackend):
         """`[6]` m/s and rad/s: where the commanded velocity leads in one period, and the correction."""
         ahead = forward(command.arm + self._period * command.arm_velocity)
         twist = pose_difference(forward(command.arm), ahead) / self._period
-        if is_recent(self._measured_time, now):
+        if is_recent(self._measured_time, now) and not self._link.problem():
             error = pose_difference(forward(self._measured), forward(self._history.due))
             twist[:3] += correction(error[:3], LINEAR_CORRECTION)
             twist[3:] += correction(error[3:], ANGULAR_CORRECTION)

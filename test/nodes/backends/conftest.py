@@ -1,6 +1,5 @@
 """The messages of other projects are there for every test of this folder, before its modules are imported."""
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -14,18 +13,6 @@ use_test_messages()
 # Times on shared cores say nothing about the code.
 settings.register_profile("backends", deadline=None)
 settings.load_profile("backends")
-
-
-@pytest.fixture(autouse=True)
-def _end_of_participants(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Free the nodes of a test that is over, which the simulation's loop has frozen, and their DDS participants.
-
-    On one machine Fast DDS finds 32 participants of a domain; those of later tests would look for each other in vain.
-    """
-    yield
-    if "ros_world" in request.fixturenames:
-        gc.unfreeze()
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -154,7 +154,7 @@ def test_a_deceleration_is_counted_and_no_problem(ros_world, servo, connect):
 @simulated
 def test_a_joint_at_its_bound_is_a_problem(ros_world, servo, connect):
     arm = ready(ros_world, connect(ServoJointBackend))
-    arm.go_by((UPPER - 0.02 - arm.joints) * (np.arange(6) == 4))
+    arm.go_by((UPPER - arm.joints) * (np.arange(6) == 4))
     ros_world.wait_until(lambda: "6 JOINT_BOUND" in arm.backend.problem(), "the bound")
 
 
@@ -300,6 +300,18 @@ def test_a_great_error_is_taken_back_slowly(ros_world, servo, connect):
     assert np.linalg.norm(message.velocities) == pytest.approx(JOINT_CORRECTION)
     assert list(message.joint_names) == list(ARM_JOINTS)
     assert len(message.displacements) == 0
+
+
+@simulated
+def test_while_servo_halts_no_error_is_taken_back(ros_world, servo, connect):
+    from control_msgs.msg import JointJog
+
+    arm = ready(ros_world, connect(ServoJointBackend))
+    servo.hindrance = 6
+    ros_world.wait_until(lambda: arm.backend.problem() != "", "the halt")
+    jump(arm, arm.joints + AWAY)
+    jogs = ros_world.probe.collect(JointJog, "/servo_node/delta_joint_cmds")
+    assert not any(any(jogs.get(timeout=5.0).velocities) for _ in range(20))
 
 
 @simulated
