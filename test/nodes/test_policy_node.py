@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
@@ -21,6 +22,7 @@ from dvla_ros.nodes.conversions import chunk_from_message, to_duration
 from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.nodes.policy_node import LATCHED_QOS, PolicyNode
 from dvla_ros.policies.dd_vla import DD_VLA
+from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.srv import GetActionChunk
 
 CHUNKS, TRACES = "/policy_node/action_chunk", "/policy_node/denoising_trace"
@@ -375,3 +377,23 @@ def test_a_picture_that_stays_the_same_while_the_arm_moves_is_a_frozen_camera(ro
 
     ros_world.probe.create_timer(0.05, turn)
     assert problem_in(ros_world, diagnostics, "front")
+
+
+def test_inference_without_memory_ends_the_run_by_name_and_the_next_instruction_is_followed(
+    ros_world, start, monkeypatch
+):
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    diagnostics = ros_world.probe.collect(DiagnosticArray, "/diagnostics")
+    start()
+
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenPolicy, "_predict", full)
+        send_instruction(ros_world, "pick up the red cube")
+        assert problem_in(ros_world, diagnostics, "enough free memory")
+        assert chunks.empty()
+    send_instruction(ros_world, "pick up the blue cube")
+    assert chunks.get(timeout=10).epoch > 0
