@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 import weakref
 
@@ -40,7 +41,14 @@ def test_a_node_that_cannot_be_made_says_why_in_one_line(capsys, error, code):
     assert capsys.readouterr().err == f"error: {error}\n"
 
 
-def test_a_failed_activation_ends_the_process_with_code_1():
+@pytest.fixture
+def no_driver(monkeypatch):
+    """The messages of Interbotix' driver are not installed, as far as a node can tell."""
+    for module in ("interbotix_xs_msgs", "interbotix_xs_msgs.msg"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+
+def test_a_failed_activation_ends_the_process_with_code_1(no_driver):
     assert run_node(ChunkerNode, ["--ros-args", "-p", "backend:=interbotix", "-p", "dry_run:=false"]) == 1
 
 
@@ -55,7 +63,7 @@ def test_what_parts_without_ros_log_is_in_the_log_of_the_node(capfd):
     assert logging.getLogger("dvla_ros").handlers == []
 
 
-def test_the_signal_handlers_are_put_back():
+def test_the_signal_handlers_are_put_back(no_driver):
     before = signal.getsignal(signal.SIGTERM)
     run_node(ChunkerNode, ["--ros-args", "-p", "backend:=interbotix", "-p", "dry_run:=false"])
     assert signal.getsignal(signal.SIGTERM) is before
