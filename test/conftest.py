@@ -1,10 +1,20 @@
-"""Every test process has a ROS 2 domain of its own, and its traffic stays on this machine."""
+"""Every test process has a ROS 2 domain of its own; its traffic stays on this machine; examples do not change.
+
+`HYPOTHESIS_PROFILE=search` draws other examples, and many more of them.
+"""
 
 import fcntl
 import os
 import tempfile
 from pathlib import Path
 from typing import IO
+
+from hypothesis import settings
+
+# Times on shared cores say nothing about the code.
+settings.register_profile("every_day", deadline=None, max_examples=50, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "every_day"))
 
 # Beyond 101 the domains' UDP ports can collide with the ports Linux gives to other programs.
 DOMAINS = range(1, 102)

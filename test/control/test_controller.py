@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dvla_ros.control.acceptance import PathCheck
@@ -369,7 +369,9 @@ def test_chunk_that_repeats_what_is_executed_moves_no_command_before_motion_has_
         bench.run(delay * TICK)
     repeated = first[shift : shift + frozen]
     chunk = np.concatenate([repeated + 0.001, second])
-    assert seamed.accept(chunk, sequence=1, stamp=start + 0.2 * shift, frozen_steps=frozen, execute_reserve=True) == ""
+    reason = seamed.accept(chunk, sequence=1, stamp=start + 0.2 * shift, frozen_steps=frozen, execute_reserve=True)
+    assume(reason not in ("unreachable", "workspace"))  # a random way may lead where the arm cannot go
+    assert reason == ""
     change, next_row = 10 * (shift + len(repeated)) - delay, -delay % 10
     same = max(min(next_row, change - round(0.25 / TICK)), 0)
     expected, commands = plain.run(2.4), seamed.run(2.4)

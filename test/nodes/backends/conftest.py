@@ -4,15 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from chunker_bench import ahead_of_others
-from hypothesis import settings
 from ros_messages import use_test_messages
 
 # At collection rather than in a fixture: building them takes a minute, which no test's time limit should pay for.
 use_test_messages()
-
-# Times on shared cores say nothing about the code.
-settings.register_profile("backends", deadline=None)
-settings.load_profile("backends")
 
 
 @pytest.fixture(autouse=True)
