@@ -56,17 +56,20 @@ class Region:
 
     def check_one(self, joints: np.ndarray, allowed: Outside) -> Verdict:
         """The same for joints `[6]` in rad; quick where they are inside."""
-        if not ((joints < self._lower) | (joints > self._upper)).any() and self._box.contains(*position_of(joints)):
+        if ((joints >= self._lower) & (joints <= self._upper)).all() and self._box.contains(*position_of(joints)):
             return ACCEPTED
         return self.check(joints[None], allowed)
 
     def failing(self, joints: np.ndarray, allowed: Outside) -> tuple[int, Verdict]:
-        """Index of the first of the joints `[n, 6]` that `check` refuses, n if there is none, and why."""
+        """Index of the first of the joints `[n, 6]` that `check` refuses, n if there is none, and why.
+
+        What is not a number is outside: each comparison asks whether it is inside.
+        """
         beyond = np.maximum(self._lower - joints, joints - self._upper) - allowed.joints
         points = positions_of(joints)
         off = self._box.distances(points)
-        far = off > max(allowed.box, self._slack) + _ROUNDING
-        bad = (beyond > _ROUNDING).any(axis=1) | far
+        far = ~(off <= max(allowed.box, self._slack) + _ROUNDING)
+        bad = ~(beyond <= _ROUNDING).all(axis=1) | far
         if not bad.any():
             return len(joints), ACCEPTED
         index = int(np.argmax(bad))

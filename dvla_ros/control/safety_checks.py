@@ -24,8 +24,8 @@ def check_width(actions: np.ndarray, width: int) -> Verdict:
 
 
 def check_range(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, reason: str, unit: str) -> Verdict:
-    """All rows of `values` `[H, D]` within `lower` and `upper`, each `[D]` or a scalar."""
-    outside = (values < lower - _ROUNDING) | (values > upper + _ROUNDING)
+    """All rows of `values` `[H, D]` within `lower` and `upper`, each `[D]` or a scalar; NaN is not."""
+    outside = ~((values >= lower - _ROUNDING) & (values <= upper + _ROUNDING))
     if not outside.any():
         return ACCEPTED
     row, column = np.argwhere(outside)[0].tolist()

@@ -88,3 +88,11 @@ def test_clipped_joints_are_inside() -> None:
     clipped = region.clip(START + 9.0)
     assert not region.outside(clipped).joints.any()
     np.testing.assert_array_equal(region.clip(START), START)
+
+
+@pytest.mark.parametrize("joint", range(6))
+def test_what_is_not_a_number_is_outside(joint: int) -> None:
+    region, joints = Region(CONFIG), np.tile(START, (3, 1))
+    joints[1, joint] = np.nan
+    assert region.failing(joints, region.outside(START))[0] == 1
+    assert not region.check_one(joints[1], region.outside(START)).accepted

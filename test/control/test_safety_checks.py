@@ -33,3 +33,7 @@ def test_value_on_the_limit_passes_and_beyond_it_is_named() -> None:
 def test_magnitude_is_two_sided() -> None:
     assert check_magnitude(np.array([[0.5, -0.5]]), 0.5, "step", "m").accepted
     assert check_magnitude(np.array([[0.1, -0.6]]), 0.5, "step", "m").reason == "step"
+
+
+def test_what_is_not_a_number_is_in_no_range() -> None:
+    assert check_range(np.array([[0.0, np.nan]]), np.array(-1.0), np.array(1.0), "reach", "rad").reason == "reach"
