@@ -3,17 +3,17 @@
 Servo itself is started elsewhere, or here with `start_servo:=true` where moveit_servo is installed.
 """
 
-import sys
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import Command
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, parse_arguments, resolve_arguments
+from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
+from dvla_ros.nodes.launch_declarations import declarations, values
 from dvla_ros.nodes.servo_plan import SERVO_ARGUMENTS, ServoEntry, servo_entry
 
 ARM = Path(__file__).with_name("widowx.launch.py")
@@ -21,28 +21,15 @@ ARM = Path(__file__).with_name("widowx.launch.py")
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and start the nodes."""
-    declared = [
-        DeclareLaunchArgument(
-            argument.name,
-            default_value=argument.default,
-            description=argument.description,
-            choices=list(argument.choices) or None,
-        )
-        for argument in SERVO_ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=_start)])
+    return LaunchDescription([*declarations(SERVO_ARGUMENTS), OpaqueFunction(function=_start)])
 
 
 def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    if any(word.endswith("servo.launch.py") for word in sys.argv):
-        # Typed for this very file: a name it does not know is a mistake, which launch would pass over in silence.
-        parse_arguments([word for word in context.argv if ":=" in word], SERVO_ARGUMENTS)
-    configurations = context.launch_configurations
-    values = resolve_arguments({a.name: configurations[a.name] for a in SERVO_ARGUMENTS}, SERVO_ARGUMENTS)
-    entry = servo_entry(values)
+    given = values(context, "servo.launch.py", SERVO_ARGUMENTS)
+    entry = servo_entry(given)
     arm = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(ARM)),
-        launch_arguments=[(argument.name, values[argument.name]) for argument in WIDOWX_ARGUMENTS],
+        launch_arguments=[(argument.name, given[argument.name]) for argument in WIDOWX_ARGUMENTS],
     )
     expected = LogInfo(msg="Expecting a Servo node /servo_node; docs/how_to/moveit.md says how to start one.")
     return [arm, expected if entry is None else _servo_node(entry)]

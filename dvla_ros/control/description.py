@@ -16,7 +16,6 @@ _COMPILER = (
     '<mujoco><compiler fusestatic="false" discardvisual="false" strippath="false" balanceinertia="true"/></mujoco>'
 )
 
-BASE_BODY = "wx250s/base_link"
 EE_BODY = "wx250s/ee_gripper_link"
 EE_SITE = "ee"
 

@@ -82,10 +82,5 @@ def pose_between(a: np.ndarray, b: np.ndarray, weight: float) -> np.ndarray:
     return pose
 
 
-def poses_between(a: np.ndarray, b: np.ndarray, pieces: int) -> list[np.ndarray]:
-    """The ways from pose `a` to pose `b` in equal pieces: the pose `[4, 4]` at the end of each, the last one `b`."""
-    return [*(pose_between(a, b, index / pieces) for index in range(1, pieces)), np.array(b, np.float64)]
-
-
 def _length(vector: np.ndarray) -> float:
     return math.sqrt(float(vector @ vector))

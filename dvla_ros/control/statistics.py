@@ -13,33 +13,17 @@ class SeamStatistics:
         max_position: Largest distance in metres between where the end effector was to be when the new rows took over,
             and where the new chunk, as it came, had it. Increments have none, and no frozen row has; for absolute
             targets it is what the alignment takes away.
-        total_position: Sum of these distances.
         max_velocity: Largest change of the mean velocity of the end effector there, in m/s.
-        total_velocity: Sum of these changes.
     """
 
     count: int = 0
     max_position: float = 0.0
-    total_position: float = 0.0
     max_velocity: float = 0.0
-    total_velocity: float = 0.0
 
     def add(self, position: float, velocity: float) -> None:
         """One more seam: distance in metres, change of velocity in m/s."""
         self.count += 1
         self.max_position, self.max_velocity = max(self.max_position, position), max(self.max_velocity, velocity)
-        self.total_position += position
-        self.total_velocity += velocity
-
-    @property
-    def mean_position(self) -> float:
-        """Metres; zero before the first seam."""
-        return self.total_position / max(self.count, 1)
-
-    @property
-    def mean_velocity(self) -> float:
-        """m/s; zero before the first seam."""
-        return self.total_velocity / max(self.count, 1)
 
 
 @dataclass

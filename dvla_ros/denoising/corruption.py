@@ -79,17 +79,3 @@ def mask_independently(
     if fixed is not None:
         is_masked = is_masked & ~fixed
     return tokens.masked_fill(is_masked, mask_token), is_masked, ratio
-
-
-def sample_frozen_steps(
-    batch_size: int, horizon: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Tensor:
-    """How many leading actions of each chunk are given: d in 0..H/2 with P(d) proportional to H/2 + 1 - d.
-
-    DiscreteRTC's in-painting fine-tuning; multiply by the action dimension for `frozen_prefix`.
-
-    Returns:
-        int64 `[B]`.
-    """
-    weights = torch.arange(horizon // 2 + 1, 0, -1, dtype=torch.float32, device=device)
-    return torch.multinomial(weights, batch_size, replacement=True, generator=generator)

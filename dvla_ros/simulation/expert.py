@@ -26,7 +26,6 @@ _CLEAR = 0.040
 """Height (m) over a grasp at which the fingertips just clear the cube's top."""
 _PUSH_Z = 0.028
 _PUSH_START = 0.064
-_PUSH_END = 0.085
 _ALIGNED_XY, _NEARLY_XY, _ALIGNED_YAW = 0.008, 0.015, 0.12
 """The open fingers have 8 mm to spare on either side of a cube; below its top they may still centre themselves."""
 _FUNNEL = 0.5

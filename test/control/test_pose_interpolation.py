@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from dvla_ros.control.pose_interpolation import (
     matrix_from_quaternion,
     pose_between,
-    poses_between,
     quaternion_from_matrix,
     slerp,
 )
@@ -116,12 +115,3 @@ def test_tiny_turns_lose_no_digits(angle: float) -> None:
 def test_opposite_signs_of_a_quaternion_are_one_rotation() -> None:
     a, b = np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.0, 0.0, -math.sin(0.2), -math.cos(0.2)])
     np.testing.assert_allclose(slerp(a, b, 0.5), [0.0, 0.0, math.sin(0.1), math.cos(0.1)])
-
-
-def test_a_way_in_pieces_ends_with_the_pose_itself() -> None:
-    a, b = about_z(0.0), about_z(0.3)
-    b[0, 3] = 0.06
-    ways = poses_between(a, b, 3)
-    np.testing.assert_allclose([way[0, 3] for way in ways], [0.02, 0.04, 0.06])
-    np.testing.assert_allclose(ways[0], pose_between(a, b, 1.0 / 3.0))
-    np.testing.assert_array_equal(ways[-1], b)

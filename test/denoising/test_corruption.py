@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvla_ros.denoising.corruption import mask_for_training, mask_independently, sample_frozen_steps
+from dvla_ros.denoising.corruption import mask_for_training, mask_independently
 from dvla_ros.errors import ActionError
 
 MASK = 9
@@ -51,12 +51,6 @@ def test_masking_is_reproducible():
 def test_a_frozen_prefix_needs_one_number_per_row():
     with pytest.raises(ActionError, match=r"\[4\], got \[2\]"):
         mask_for_training(torch.zeros(4, 8, dtype=torch.int64), MASK, torch.Generator(), frozen_prefix=torch.zeros(2))
-
-
-def test_frozen_steps_fall_off_linearly_up_to_half_the_horizon():
-    steps = sample_frozen_steps(60_000, 4, torch.Generator().manual_seed(0))
-    share = torch.bincount(steps, minlength=4) / 60_000
-    assert torch.allclose(share, torch.tensor([3.0, 2.0, 1.0, 0.0]) / 6, atol=0.01)
 
 
 def test_positions_that_are_given_are_not_masked_and_the_others_as_without_them():

@@ -2,60 +2,16 @@
 
 import runpy
 import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 from launch.actions import DeclareLaunchArgument
+from launched import launched
 from untrained import write_untrained
 
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
 
 FILE = Path(__file__).parents[2] / "launch" / "widowx.launch.py"
-LAUNCH = """
-import sys
-from launch import LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-texts = sys.argv[2:]
-service = LaunchService(argv=texts)
-pairs = [tuple(text.split(":=", 1)) for text in texts]
-service.include_launch_description(
-    IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=pairs)
-)
-sys.exit(service.run())
-"""
-TIMEOUT_S = 60.0
-
-
-class Launched:
-    """A launch in a process of its own, whose output can be waited for."""
-
-    def __init__(self, *texts):
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-c", LAUNCH, str(FILE), *texts],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.output = ""
-        self._watchdog = threading.Timer(TIMEOUT_S, self.process.kill)
-        self._watchdog.start()
-
-    def wait_for(self, words):
-        for line in self.process.stdout:
-            self.output += line
-            if words in line:
-                return
-        raise AssertionError(f"ended without '{words}':\n{self.output}")
-
-    def end(self):
-        self.output += self.process.stdout.read()
-        self._watchdog.cancel()
-        return self.process.wait(TIMEOUT_S)
 
 
 @pytest.fixture
@@ -72,12 +28,12 @@ def test_every_argument_of_the_table_is_declared_with_its_description():
 
 
 def test_the_simulated_robot_starts_and_stops_cleanly(untrained):
-    launched = Launched("use_sim:=true", f"checkpoint:={untrained}", "instruction:=pick up the red cube")
-    launched.wait_for("following 'pick up the red cube'")
-    launched.process.send_signal(signal.SIGINT)
-    assert launched.end() == 0
-    assert launched.output.count("process has finished cleanly") == 3
-    assert "arm held" in launched.output
+    launch = launched(FILE, "use_sim:=true", f"checkpoint:={untrained}", "instruction:=pick up the red cube")
+    launch.wait_for("following 'pick up the red cube'")
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.end() == 0
+    assert launch.output.count("process has finished cleanly") == 3
+    assert "arm held" in launch.output
 
 
 @pytest.mark.parametrize(
@@ -89,14 +45,14 @@ def test_the_simulated_robot_starts_and_stops_cleanly(untrained):
     ],
 )
 def test_a_wrong_argument_is_named_and_starts_nothing(texts, words):
-    launched = Launched(*texts)
-    assert launched.end() == 1
-    assert words in launched.output
-    assert "process started" not in launched.output
+    launch = launched(FILE, *texts)
+    assert launch.end() == 1
+    assert words in launch.output
+    assert "process started" not in launch.output
 
 
 def test_a_missing_checkpoint_ends_the_launch():
-    launched = Launched("use_sim:=true", "checkpoint:=/no/such/folder")
-    launched.end()
-    assert "'/no/such/folder' does not exist" in launched.output
-    assert "was required: shutting down" in launched.output
+    launch = launched(FILE, "use_sim:=true", "checkpoint:=/no/such/folder")
+    launch.end()
+    assert "'/no/such/folder' does not exist" in launch.output
+    assert "was required: shutting down" in launch.output

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -19,8 +20,6 @@ ANSWER_S = 1.0
 
 _WATCH_S = 0.05
 _SAME_M = 1e-6
-_ABORTED = 6
-"""`action_msgs/msg/GoalStatus.STATUS_ABORTED`"""
 
 
 class GripperAction:
@@ -115,7 +114,7 @@ class GripperAction:
         if future is not self._result:  # superseded
             return
         answer: Any = future.result()
-        if answer.status == _ABORTED and not answer.result.stalled:
+        if answer.status == GoalStatus.STATUS_ABORTED and not answer.result.stalled:
             self._fail("gripper_aborted", f"{self.name} aborted the goal {self._sent} m")
         else:
             self._failure = ""

@@ -5,16 +5,14 @@ from rclpy.node import Node
 
 from dvla_ros.control.execution import Command
 from dvla_ros.control.kinematics import forward
-from dvla_ros.nodes.backends.base import CommandBackend
-from dvla_ros.nodes.backends.gripper_trajectory import GripperTrajectory
-from dvla_ros.nodes.backends.servo_link import SERVO, ServoLink
-from dvla_ros.nodes.conversions import to_time
+from dvla_ros.nodes.backends.servo_backend import ServoBackend
+from dvla_ros.nodes.backends.servo_link import SERVO
 from dvla_ros.nodes.poses import pose_message
 
 POSE = 2
 
 
-class ServoPoseBackend(CommandBackend):
+class ServoPoseBackend(ServoBackend):
     """Sends the pose that the commanded joints give the end effector (`PoseStamped`, frame `<robot>/base_link`).
 
     The tip of Servo's group must be `<robot>/ee_gripper_link`, as in Interbotix' MoveIt configuration. Servo solves the
@@ -36,35 +34,7 @@ class ServoPoseBackend(CommandBackend):
     def __init__(
         self, node: Node, robot_name: str, control_hz: float, with_gripper: bool = True, servo: str = SERVO
     ) -> None:
-        self._link = ServoLink(node, servo, POSE, control_hz)
-        self._gripper = GripperTrajectory(node, robot_name, 1.0 / control_hz) if with_gripper else None
-        self._publisher = node.create_publisher(PoseStamped, self._link.input_topic, 10)
-        self._message = PoseStamped()
-        self._message.header.frame_id = f"{robot_name}/base_link"
-        self.topics = (*self._link.topics, *([self._gripper.topic] if self._gripper else []))
+        super().__init__(node, robot_name, control_hz, with_gripper, servo, POSE, PoseStamped())
 
-    def send(self, command: Command, now: float) -> None:
-        """Send the pose; nothing before Servo has been switched to poses."""
-        if not self._link.switched:
-            return
-        self._message.header.stamp = to_time(now)
+    def _fill(self, command: Command, now: float) -> None:
         self._message.pose = pose_message(forward(command.arm))
-        self._publisher.publish(self._message)
-        if self._gripper is not None:
-            self._gripper.send(command.gripper, now)
-
-    def problem(self) -> str:
-        """Why Servo does not do what it is asked for; empty while it does."""
-        return self._link.problem()
-
-    def numbers(self) -> dict[str, float]:
-        """What Servo says of itself, for diagnostics."""
-        return self._link.numbers()
-
-    def rehearse(self) -> None:
-        """Send without Servo: its commands arrive nowhere."""
-        self._link.rehearse()
-
-    def close(self) -> None:
-        """Stop watching Servo; it halts when no command comes."""
-        self._link.close()
