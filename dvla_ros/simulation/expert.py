@@ -58,9 +58,14 @@ class Command:
     gripper: float
 
 
+def plain_style(task: Task, scene: SceneState, yaw: float) -> Style:
+    """The one style that follows from what can be seen: the grasp nearest to `yaw` (rad), straight, all at once."""
+    return Style(_fitting_yaw(scene.yaws[task.target], yaw), 0.0, "together")
+
+
 def draw_style(task: Task, scene: SceneState, yaw: float, rng: np.random.Generator, other_grasp: float = 0.25) -> Style:
     """Draw a style for a gripper at `yaw` (rad): the nearest grasp, or with probability `other_grasp` the next one."""
-    nearest = _fitting_yaw(scene.yaws[task.target], yaw)
+    nearest = plain_style(task, scene, yaw).grasp_yaw
     other = nearest + (np.pi / 2 if yaw > nearest else -np.pi / 2)
     return Style(
         grasp_yaw=other if rng.random() < other_grasp else nearest,

@@ -13,7 +13,7 @@ from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.base import Policy
 from dvla_ros.simulation.cameras import CameraRig
-from dvla_ros.simulation.expert import Expert, draw_style, yaw_of
+from dvla_ros.simulation.expert import Expert, draw_style, plain_style, yaw_of
 from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task
@@ -47,6 +47,8 @@ class CollectConfig:
         slip_probability: Per action, of a gripper command that is the wrong way round.
         moving: Share of episodes in which the arm never rests: pictures are taken while it moves, and the first actions
             of a label are those that it is executing (in-painting).
+        one_way: The expert always takes the grasp that is nearest now, straight and all at once, instead of one of many
+            ways that it draws for each episode.
         weights: Share of each task family, in the order pick, put, stack, push.
         episodes_per_shard: Size of one shard.
     """
@@ -58,6 +60,7 @@ class CollectConfig:
     kick_probability: float = 0.05
     slip_probability: float = 0.01
     moving: float = 0.5
+    one_way: bool = False
     weights: tuple[float, float, float, float] = (0.25, 0.25, 0.30, 0.20)
     episodes_per_shard: int = 50
 
@@ -111,7 +114,7 @@ class Collector:
         task = self._draw_task(rng)
         self._simulation.reset(task.name, _FIRST_TRAINING_SEED + number)
         self._arm.restart()
-        expert = Expert(task, draw_style(task, self._simulation.scene_state(), yaw_of(self._arm.pose), rng))
+        expert = self._expert(task, rng)
         noise = max(0.0, rng.uniform(-0.4, 1.0)) * self._config.noise_m
         moving = rng.random() < self._config.moving
         drive = self._drive_on if moving else self._drive_and_rest
@@ -170,10 +173,15 @@ class Collector:
 
     def _in_a_fitting_style(self, task: Task, expert: Expert, rng: np.random.Generator) -> Expert:
         """The expert, sometimes another: a policy may have left the way of the style drawn at first."""
-        if self._policy is None or rng.random() >= _NEW_STYLE:
-            return expert
+        if self._config.one_way or (self._policy is not None and rng.random() < _NEW_STYLE):
+            return self._expert(task, rng, other_grasp=0.0)
+        return expert
+
+    def _expert(self, task: Task, rng: np.random.Generator, **style: float) -> Expert:
         scene, yaw = self._simulation.scene_state(), yaw_of(self._arm.pose)
-        return Expert(task, draw_style(task, scene, yaw, rng, other_grasp=0.0))
+        if self._config.one_way:
+            return Expert(task, plain_style(task, scene, yaw))
+        return Expert(task, draw_style(task, scene, yaw, rng, **style))
 
     def _drive(self, task: Task, frame: Frame, count: int, rng: np.random.Generator) -> list[np.ndarray]:
         """The actions to execute after those decided: `count` of the expert's own, or some of a policy's chunk."""

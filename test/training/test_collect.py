@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.simulation.expert import Expert, draw_style, yaw_of
+from dvla_ros.simulation.expert import Expert, draw_style, plain_style, yaw_of
 from dvla_ros.simulation.scene import CAMERAS, COLOURS
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import TASKS
@@ -46,10 +46,23 @@ def test_the_label_is_what_the_expert_does_next(undisturbed):
     _, frames, _ = undisturbed
     rng = np.random.default_rng([1, 7])
     task = Collector._draw_task(undisturbed[0], rng)
-    simulation = Simulation(task.name, 1_000_000 + 1)
+    assert_begins_as(frames[0].actions, task, lambda *seen: draw_style(task, *seen, rng))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_with_one_way_the_label_follows_from_the_scene_alone(tmp_path, number):
+    collector = Collector(CollectConfig(out=tmp_path, one_way=True, **SMOOTH))
+    frame = next(iter(collector.episode(number)[0]))
+    task = list(TASKS.values())[frame.instruction]
+    assert_begins_as(frame.actions, task, lambda *seen: plain_style(task, *seen), number)
+
+
+def assert_begins_as(actions, task, style, number=1):
+    """The actions are those of an expert of this style, from the beginning of this episode's scene on."""
+    simulation = Simulation(task.name, 1_000_000 + number)
     arm = BridgeArm(simulation)
-    expert = Expert(task, draw_style(task, simulation.scene_state(), yaw_of(arm.pose), rng))
-    for row in frames[0].actions[:5]:
+    expert = Expert(task, style(simulation.scene_state(), yaw_of(arm.pose)))
+    for row in actions[:5]:
         command = expert.act(simulation.scene_state(), arm.pose, arm.gripper, simulation.finger)
         action = arm.action_towards(command.pose, command.gripper)
         assert row == pytest.approx(action, abs=2e-3)
