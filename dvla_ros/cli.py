@@ -66,6 +66,7 @@ class Collect:
         seed: Number of the first episode.
         policy: Checkpoint that drives the arm while the expert labels (DAgger); without one the expert drives.
         moving: Share of episodes in which the arm never rests and the first actions of a label are being executed.
+        one_way: The expert always takes the grasp nearest now, straight and all at once; else one of many ways.
         json: File for the result.
     """
 
@@ -74,6 +75,7 @@ class Collect:
     seed: int = 0
     policy: Path | None = None
     moving: float = 0.5
+    one_way: bool = False
     json: Path | None = None
 
 
@@ -82,7 +84,7 @@ def _collect(words: Sequence[str]) -> int:
 
     options = tyro.cli(Collect, args=words, prog="dvla collect")
     policy = None if options.policy is None else _load(options.policy, "cpu", {})
-    config = CollectConfig(options.out, episodes=options.episodes, seed=options.seed, moving=options.moving)
+    config = CollectConfig(options.out, options.episodes, options.seed, moving=options.moving, one_way=options.one_way)
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:
         task = bar.add_task("collecting", total=config.episodes)
@@ -115,8 +117,9 @@ def _train(words: Sequence[str]) -> int:
         console.print(f"step {progress.step}/{options.train.steps}  {rate:.0f} examples/s  {losses}")
 
     Trainer(options.train).run(report)
-    console.print(f"Wrote {options.train.out}.")
-    _write_json(options.json, asdict(last[0]) | {"seed": options.train.seed})
+    if last:  # of several processes, only the first reports and writes
+        console.print(f"Wrote {options.train.out}.")
+        _write_json(options.json, asdict(last[0]) | {"seed": options.train.seed})
     return 0
 
 

@@ -30,6 +30,9 @@ class PerceptionConfig:
         state_dim: Numbers in the state.
         width: Width of its tokens, and of the trunk that reads them.
         keypoints: Keypoints per camera, 2 or more.
+        ways_after_frozen: Whether the ways to the points begin where the frozen rows of the chunk lead to, and not
+            where the gripper is: the first row that is to be decided always has the whole way before it. VLASH (arXiv
+            2512.01031) rolls the whole state forward for the same reason.
     """
 
     cameras: int = 2
@@ -39,6 +42,7 @@ class PerceptionConfig:
     state_dim: int = 7
     width: int = 128
     keypoints: int = 8
+    ways_after_frozen: bool = False
 
     def __post_init__(self) -> None:
         for name in ("image_width", "image_height"):
@@ -95,13 +99,14 @@ class Perception(nn.Module):
         self.position = nn.Parameter(torch.randn(config.length, width) * 0.02)
         self.stem.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, images: Tensor, text: Tensor, state: Tensor) -> Percept:
+    def forward(self, images: Tensor, text: Tensor, state: Tensor, moved: Tensor | None = None) -> Percept:
         """Perceive.
 
         Args:
             images: uint8, or float in 0..255, `[B, C, 3, h, w]` RGB.
             text: Token embeddings `[B, T, 384]`.
             state: Normalised state `[B, S]`, about -1..1.
+            moved: How far frozen rows will take the gripper, `[B, 3]` in the normalised state's x, y, z; None: nowhere.
         """
         batch, cameras = images.shape[:2]
         features = self.stem(images.flatten(0, 1)).unflatten(0, (batch, cameras))
@@ -110,7 +115,8 @@ class Perception(nn.Module):
         answers = [ask(features[:, i], words, body) for i, ask in enumerate(self.keypoints)]
         tokens, positions, log_places = zip(*answers, strict=True)
         points = self._locate(body, tokens)
-        away = points - state[:, None, :3]
+        start = state[:, :3] if moved is None or not self.config.ways_after_frozen else state[:, :3] + moved
+        away = points - start.unsqueeze(1)
         reach = self.reach(torch.cat([away, waves(away)], dim=-1))
         seen = torch.cat([body.unsqueeze(1), *tokens, words, reach], dim=1) + self.position
         return Percept(seen, torch.stack(positions, 1), torch.stack(log_places, 1), points)

@@ -114,7 +114,9 @@ class SmallVla(nn.Module):
             self.rates = RateHead(width, config.vocabulary)
         self.register_buffer("canvas_mask", _canvas_mask(config), persistent=False)
 
-    def prefill(self, images: Tensor, text: Tensor, state: Tensor, seen: Tensor | None = None) -> Prefix:
+    def prefill(
+        self, images: Tensor, text: Tensor, state: Tensor, seen: Tensor | None = None, moved: Tensor | None = None
+    ) -> Prefix:
         """Encode an observation; see `Perception.forward`.
 
         Args:
@@ -122,8 +124,9 @@ class SmallVla(nn.Module):
             text: Token embeddings `[B, T, 384]`.
             state: Normalised state `[B, S]`, about -1..1.
             seen: Tokens int64 of the seen segments as the present is, where the network is made for them.
+            moved: How far frozen rows will take the gripper, see `Perception.forward`.
         """
-        return self.prefill_percept(self.perception(images, text, state), seen)
+        return self.prefill_percept(self.perception(images, text, state, moved), seen)
 
     def prefill_percept(self, percept: Percept, seen: Tensor | None = None) -> Prefix:
         """The prefix of an observation that was perceived already."""

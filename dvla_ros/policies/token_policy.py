@@ -28,6 +28,7 @@ from dvla_ros.policies.base import CanvasPart, DenoisingStep, Guess, Prediction,
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import is_time_local, load_codec
 from dvla_ros.policies.device_memory import within_device_memory
+from dvla_ros.policies.frozen_way import FrozenWay
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.processor import Inputs, ObservationProcessor
 from dvla_ros.policies.request import ChunkRequest
@@ -74,6 +75,7 @@ class TokenPolicy:
         self._canvas = config.model.canvas
         self._denoiser = self._with_metric(make_decoder(override(config.decoding, decoding or {})))
         state = Normalizer.from_statistics(statistics.proprio, "min_max")
+        self._way = FrozenWay(state)
         self._rows = RowTokens(codec, self._canvas)
         self._guidance = self._row_guidance()
         self._processor = ObservationProcessor(config.model.perception, config.cameras, state, self.device)
@@ -128,7 +130,7 @@ class TokenPolicy:
         started = time.perf_counter()
         inputs = self._processor(observation)
         prepared = time.perf_counter()
-        prefix = self._prefill(inputs)
+        prefix = self._prefill(inputs, request.frozen)
         prefilled = time.perf_counter()
         result = denoise(
             self._network(prefix, request.frozen),
@@ -174,9 +176,10 @@ class TokenPolicy:
             return None
         return RowGuidance(codec, self._rows.positions, final=not self._looks_back, device=self.device)
 
-    def _prefill(self, inputs: Inputs) -> Prefix:
+    def _prefill(self, inputs: Inputs, frozen: np.ndarray) -> Prefix:
         seen = None if self._imagination is None else self._imagination.encode(inputs.images)
-        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen)
+        moved = torch.from_numpy(self._way.of(frozen)).to(self.device)
+        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen, moved[None])
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return prefix

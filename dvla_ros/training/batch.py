@@ -42,6 +42,7 @@ class Batch:
         points: `[B, 2, 3]` likewise, but in the units of the normalised state's x, y, z.
         targets: Of these B frames.
         frozen: int64 `[B]`, leading actions that were being executed already; None when there are none.
+        moved: `[B, 3]`, how far those take the gripper, in the units of the normalised state's x, y, z; None: nowhere.
     """
 
     images: Tensor
@@ -51,6 +52,7 @@ class Batch:
     points: Tensor
     targets: Targets
     frozen: Tensor | None = None
+    moved: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,17 @@ def require_same_system(config: TrainConfig) -> None:
 def require_same_network(config: TrainConfig, model: NetworkConfig) -> None:
     """Refuse weights of a network other than `model`; those of other heads or another attention would even fit.
 
+    Fine-tuning may begin to count the ways from the frozen rows (`PerceptionConfig.ways_after_frozen`): with no row
+    frozen it is the same network.
+
     Raises:
         ConfigurationError: The networks differ.
     """
     if config.init is None:
         return
-    there = asdict(read_config(config.init).model)
-    differing = [field.name for field in fields(model) if asdict(model)[field.name] != there.get(field.name)]
+    there, here = asdict(read_config(config.init).model), asdict(model)
+    there["perception"]["ways_after_frozen"] |= here["perception"]["ways_after_frozen"]
+    differing = [field.name for field in fields(model) if here[field.name] != there.get(field.name)]
     if differing:
         wanted = ", ".join(f"{name}={there.get(name)}" for name in differing)
         raise ConfigurationError(f"The network of {config.init} has {wanted}; this run would make another.")

@@ -17,6 +17,7 @@ from dvla_ros.models.networks import make_network
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.text import SentenceEncoder
 from dvla_ros.policies.checkpoint import read_config, read_part, read_statistics, read_weights, write_checkpoint
+from dvla_ros.policies.frozen_way import FrozenWay
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.config import TrainConfig
@@ -51,6 +52,7 @@ class Trainer:
         normalizer = Normalizer.from_statistics(self.statistics.proprio, "min_max")
         self._states = torch.from_numpy(normalizer.normalize(self._demonstrations.states).astype(np.float32))
         self._points = torch.from_numpy(normalize_points(self._demonstrations.points, normalizer))
+        self._moved = torch.from_numpy(FrozenWay(normalizer).of(_frozen_actions(self._demonstrations)))
         encoder = SentenceEncoder(config.perception.text_tokens)
         self._sentences = _embed_sentences(self._demonstrations, encoder)
         self._no_sentence = encoder.encode("")
@@ -104,6 +106,7 @@ class Trainer:
             points=self._points[rows],
             targets=self._recipe.targets.rows(torch.from_numpy(rows)),
             frozen=torch.from_numpy(demonstrations.frozen[rows]),
+            moved=self._moved[rows],
         )
 
     def save(self) -> None:
@@ -219,6 +222,13 @@ def normalize_points(points: np.ndarray, normalizer: Normalizer) -> np.ndarray:
     low, high = normalizer.low[:3], normalizer.high[:3]
     scaled: np.ndarray = (2.0 * (points - low) / (high - low) - 1.0).astype(np.float32)
     return scaled
+
+
+def _frozen_actions(demonstrations: Demonstrations) -> np.ndarray:
+    """The actions `[N, H, D]` that were being executed, zero where they are to be decided."""
+    horizon = demonstrations.actions.shape[1]
+    frozen: np.ndarray = np.arange(horizon) < demonstrations.frozen[:, None]
+    return np.where(frozen[..., None], demonstrations.actions, 0.0)
 
 
 def _embed_sentences(demonstrations: Demonstrations, encoder: SentenceEncoder) -> dict[int, Tensor]:

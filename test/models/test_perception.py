@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.perception import PerceptionConfig
+from dvla_ros.models.perception import POINTS, Perception, PerceptionConfig
+from dvla_ros.models.vision import waves
 
 
 @torch.no_grad()
@@ -35,6 +36,25 @@ def test_the_keypoints_of_a_camera_depend_on_its_image_alone(model, observation)
         changed[:, camera] = 255 - changed[:, camera]
         moved = (model.perception(changed, text, state).positions - before).abs().amax(dim=(0, 2, 3))
         assert moved[camera] > 1e-6 and moved[1 - camera] == 0.0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("ahead", [False, True])
+def test_the_ways_begin_where_the_frozen_rows_lead_to(ahead):
+    """And nothing else changes: the body is where it is."""
+    torch.manual_seed(0)
+    config = PerceptionConfig(image_width=32, image_height=24, text_tokens=4, width=24, ways_after_frozen=ahead)
+    perception = Perception(config).eval()
+    images, text, state = torch.randint(256, (2, 2, 3, 24, 32)), torch.randn(2, 4, 384), torch.randn(2, 7)
+    still, moved = (
+        perception(images, text, state),
+        perception(images, text, state, torch.tensor([[0.1, 0.0, -0.4]] * 2)),
+    )
+    changed = (moved.tokens - still.tokens).abs().amax(dim=(0, 2)) > 0.0
+    assert not changed[:-POINTS].any() and changed[-POINTS:].all() == ahead
+    away = still.points - state[:, None, :3] - torch.tensor([0.1, 0.0, -0.4]) * ahead
+    reach = perception.reach(torch.cat([away, waves(away)], dim=-1)) + perception.position[-POINTS:]
+    assert torch.allclose(moved.tokens[:, -POINTS:], reach, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import torch
 
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.networks import make_network
+from dvla_ros.models.perception import PerceptionConfig
+from dvla_ros.models.small_vla import SmallVlaConfig
 from dvla_ros.policies.checkpoint import write_checkpoint
 from dvla_ros.policies.coding import load_codec
 from dvla_ros.policies.token_system import action_positions
@@ -104,3 +106,13 @@ def test_the_same_coding_may_be_said_again(recipe_from):
 def test_what_does_not_fit_the_weights_is_refused(recipe_from, system, changes, words):
     with pytest.raises((ConfigurationError, CheckpointError), match=words):
         recipe_from(system, **changes)
+
+
+def test_fine_tuning_may_begin_to_count_the_ways_from_the_frozen_rows(
+    recipe_from, tiny_run, calm, statistics, tmp_path
+):
+    ahead = recipe_from("dd_vla", perception=PerceptionConfig(width=24, keypoints=2, ways_after_frozen=True)).config
+    assert isinstance(ahead.model, SmallVlaConfig) and ahead.model.perception.ways_after_frozen
+    write_checkpoint(tmp_path / "ahead", ahead, make_network(ahead.model), statistics)
+    with pytest.raises(ConfigurationError, match="'ways_after_frozen': True.*this run would make another"):
+        make_recipe(tiny_run(tmp_path, init=tmp_path / "ahead"), calm, statistics)

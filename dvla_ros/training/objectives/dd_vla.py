@@ -74,7 +74,7 @@ class DdVlaObjective:
         """All losses of one batch."""
         config = self._config
         assert batch.targets.tokens is not None
-        prefix = model.prefill(batch.images, batch.text, batch.state)
+        prefix = model.prefill(batch.images, batch.text, batch.state, moved=batch.moved)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
         canvas, masked = mask_for_training(
             tokens,

@@ -53,7 +53,7 @@ class LladaVlaObjective:
         """All losses of one batch."""
         config = self._config
         assert batch.targets.tokens is not None
-        prefix = model.prefill(batch.images, batch.text, batch.state)
+        prefix = model.prefill(batch.images, batch.text, batch.state, moved=batch.moved)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
         canvas = model.config.canvas
         frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(config.masks)
