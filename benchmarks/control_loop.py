@@ -59,7 +59,7 @@ class ControlLoopConfig:
     Attributes:
         rates: Commands per second, one set of measurements for each.
         seconds: Duration of each measurement.
-        minutes: Duration of those of the node as shipped; 0: as the others.
+        minutes: Duration of that of the node as shipped at 50 Hz, its own rate; 0: as the others.
         busy: Processes that spin beside the inference; -1: three more than there are processors.
         seed: Of the chunks and of the inference.
         checkpoint: Folder of the policy that infers; auto: the shipped one.
@@ -86,10 +86,9 @@ class ControlLoopConfig:
         if not self.minutes >= 0.0 or self.busy < -1:
             raise ConfigurationError(f"minutes must be 0 or more and busy -1 or more, got {self.minutes}, {self.busy}.")
 
-    @property
-    def shipped_s(self) -> float:
-        """Seconds of each measurement of the node as shipped."""
-        return 60.0 * self.minutes or self.seconds
+    def shipped_s(self, rate: float) -> float:
+        """Seconds of the measurement of the node as shipped at a rate in Hz."""
+        return 60.0 * self.minutes if self.minutes and rate == SHIPPED_HZ else self.seconds
 
     @property
     def spinning(self) -> int:
@@ -141,7 +140,7 @@ def measure_rate(config: ControlLoopConfig, rate: float, pool: ProcessPoolExecut
     measurements: dict[str, Callable[[], Row]] = {
         BASELINE: lambda: loop(sleep_loop, config.seed),
         PLAIN: lambda: node(config.seconds, realtime_priority="0"),
-        SHIPPED: lambda: node(config.shipped_s),
+        SHIPPED: lambda: node(config.shipped_s(rate)),
         FLOOR: lambda: loop(empty_loop, FLOOR_PRIORITY),
     }
     for setting, measurement in measurements.items():
