@@ -122,6 +122,17 @@ def test_a_batch_holds_frames_with_their_own_targets(tiny_run, demonstrations, t
     assert not any(torch.equal(sentence, NO_SENTENCE) for sentence in batch.text)
 
 
+def test_a_batch_says_where_the_executed_actions_lead(tiny_run, demonstrations, tmp_path):
+    trainer = Trainer(tiny_run(tmp_path, batch_size=32))
+    batch = trainer.batch()
+    span = trainer.statistics.proprio.max[:3] - trainer.statistics.proprio.min[:3]
+    for pixels, frozen, moved in zip(batch.pixels, batch.frozen, batch.moved, strict=True):
+        row = int((demonstrations.pixels == pixels.numpy()).all(axis=(1, 2, 3)).argmax())
+        way = demonstrations.actions[row, :frozen, :3].sum(axis=0)
+        np.testing.assert_allclose(moved, 2.0 * way / span, rtol=0.02, atol=1e-6)
+    assert batch.moved.any() and not batch.moved[batch.frozen == 0].any()
+
+
 def test_sentences_are_left_out_as_often_as_asked_for(tiny_run, tmp_path):
     batch = Trainer(tiny_run(tmp_path, batch_size=32, drop_instruction=0.25)).batch()
     assert 2 <= sum(torch.equal(sentence, NO_SENTENCE) for sentence in batch.text) <= 16
