@@ -66,6 +66,8 @@ class Collect:
         seed: Number of the first episode.
         policy: Checkpoint that drives the arm while the expert labels (DAgger); without one the expert drives.
         moving: Share of episodes in which the arm never rests and the first actions of a label are being executed.
+        noise_m: Largest standard deviation of the noise on each action, in metres.
+        kick_probability: Of a shove of up to 5 cm with each action.
         one_way: The expert always takes the grasp nearest now, straight and all at once; else one of many ways.
         json: File for the result.
     """
@@ -75,6 +77,8 @@ class Collect:
     seed: int = 0
     policy: Path | None = None
     moving: float = 0.5
+    noise_m: float = 0.006
+    kick_probability: float = 0.05
     one_way: bool = False
     json: Path | None = None
 
@@ -84,7 +88,15 @@ def _collect(words: Sequence[str]) -> int:
 
     options = tyro.cli(Collect, args=words, prog="dvla collect")
     policy = None if options.policy is None else _load(options.policy, "cpu", {})
-    config = CollectConfig(options.out, options.episodes, options.seed, moving=options.moving, one_way=options.one_way)
+    config = CollectConfig(
+        options.out,
+        options.episodes,
+        options.seed,
+        noise_m=options.noise_m,
+        kick_probability=options.kick_probability,
+        moving=options.moving,
+        one_way=options.one_way,
+    )
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:
         task = bar.add_task("collecting", total=config.episodes)
