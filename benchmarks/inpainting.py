@@ -11,7 +11,7 @@ fixed and the same seed, as `sync` replanning does: that is the chunk from scrat
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,25 +20,16 @@ import torch
 import tyro
 from machine import machine_line
 from publish import show, wide_console, write_json, write_page
+from second_looks import MOST_EXECUTED, Look, frozen_counts, looks
 
-from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.evaluation.variants import CHECKPOINTS
 from dvla_ros.policies.base import Guess, Policy, Prediction
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.systems import SYSTEMS
-from dvla_ros.simulation.cameras import CameraRig
-from dvla_ros.simulation.scene import CAMERAS
-from dvla_ros.simulation.simulation import Simulation
-from dvla_ros.simulation.tasks import tasks_of
-from dvla_ros.simulation.teleop import BridgeArm
 
 PART = "inpainting"
-MOST_FROZEN = 6
-"""Of rows, as many as are executed in 1.2 s at 5 Hz."""
-MOST_EXECUTED = 3
-"""Rows that are executed between the beginnings of two chunks, and are needed of a chunk beside the frozen ones."""
 FROZEN, EARLY, GUESS, BOTH, OTHER = "frozen", "early stop", "guess", "early stop, guess", "another seed"
 WAYS = (FROZEN, EARLY, GUESS, BOTH)
 HEADINGS = (
@@ -46,7 +37,6 @@ HEADINGS = (
     "unusable",
 )  # fmt: skip
 _ANOTHER_SEED = 100_000
-_WIDTH, _HEIGHT = 640, 480
 _MM = _MS = 1000.0
 console = wide_console()
 
@@ -83,25 +73,6 @@ class InpaintingConfig:
     def systems(self) -> list[str]:
         """Names of the systems."""
         return self.only.split(",")
-
-
-@dataclass(frozen=True)
-class Look:
-    """A second look: the observation, what the chunk before has from there on, and the answer from scratch.
-
-    Attributes:
-        observation: What the policy sees.
-        before: float32 `[n, D]`, rows of the chunk before that are still to come.
-        confidence: float32 `[n, D]`, its confidence in them.
-        scratch: The answer to this observation with nothing given.
-        seed: That it was drawn with.
-    """
-
-    observation: Observation
-    before: np.ndarray
-    confidence: np.ndarray
-    scratch: Prediction
-    seed: int
 
 
 @dataclass
@@ -206,7 +177,7 @@ def figures_of(policy: Policy, config: InpaintingConfig) -> dict[str, object]:
     """
     asked: dict[int, dict[str, Figures]] = {d: {} for d in frozen_counts(policy)}
     usual, sync_ms = [], []
-    for look in looks(policy, config):
+    for look in looks(policy, range(config.seed, config.seed + config.scenes), config.looks):
         horizon = policy.spec.horizon
         usual.append(np.mean([change(look.scratch.actions, row) for row in range(1, horizon)]))
         sync_ms.append(_MS * look.scratch.timings.total_s)
@@ -220,16 +191,6 @@ def figures_of(policy: Policy, config: InpaintingConfig) -> dict[str, object]:
         "row_to_row_mm": float(np.mean(usual)),
         "by_frozen_rows": {str(d): {way: each.summary() for way, each in ways.items()} for d, ways in asked.items()},
     }
-
-
-def frozen_counts(policy: Policy) -> range:
-    """0..6 frozen rows; fewer of a shorter chunk, of which one row is left to decide."""
-    return range(min(MOST_FROZEN, policy.spec.horizon - 1) + 1)
-
-
-def stride_of(policy: Policy) -> int:
-    """Rows that are executed between two looks: as many frozen rows as are asked for must be left of the chunk."""
-    return max(1, min(MOST_EXECUTED, policy.spec.horizon - frozen_counts(policy).stop + 1))
 
 
 def ask_all(policy: Policy, look: Look, d: int, figures: dict[str, Figures]) -> None:
@@ -254,35 +215,6 @@ def options_of(needed: int, guess: Guess, seed: int) -> Mapping[str, dict[str, o
         GUESS: {"seed": seed, "warm_start": guess},
         BOTH: {"seed": seed, "needed_steps": needed, "warm_start": guess},
     }
-
-
-def looks(policy: Policy, config: InpaintingConfig) -> Iterator[Look]:
-    """Second looks of the policy on its way; a scene ends where the policy has no answer."""
-    names, simulation = tasks_of(("pick",)), Simulation()
-    arm, rig = BridgeArm(simulation), CameraRig(simulation.model, _WIDTH, _HEIGHT)
-    stride = stride_of(policy)
-    for scene in range(config.scenes):
-        simulation.reset(names[scene % len(names)], config.seed + scene)
-        arm.restart()
-        before: Prediction | None = None
-        for number in range(config.looks + 1):
-            seed = (config.looks + 1) * scene + number
-            observation = observe(simulation, arm, rig)
-            answer = policy.predict(observation, seed=seed)
-            if not answer.usable:
-                break
-            if before is not None:
-                yield Look(observation, before.actions[stride:], before.confidence[stride:], answer, seed)
-            before = answer
-            for row in answer.actions[:stride]:
-                arm.apply(row.astype(np.float64))
-
-
-def observe(simulation: Simulation, arm: BridgeArm, rig: CameraRig) -> Observation:
-    """What the policy sees now."""
-    qpos, mocap = simulation.qpos(), simulation.mocap()
-    images = {name: rig.render(qpos, name, mocap) for name in CAMERAS}
-    return Observation(simulation.time, images, arm.state, simulation.task.instruction)
 
 
 def publish(figures: dict, config: InpaintingConfig) -> None:  # type: ignore[type-arg]
