@@ -7,6 +7,8 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.policies.systems import system_named
 
+_ROWS_ARE_TOKENS = ("dd_vla", "llada_vla")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -78,6 +80,11 @@ class TrainConfig:
             )
         self._check_start()
         system_named(self.system)
+        if self.perception.ways_after_frozen and self.system not in _ROWS_ARE_TOKENS:
+            raise ConfigurationError(
+                "ways_after_frozen needs frozen rows that are tokens of the canvas, as in "
+                f"{' or '.join(_ROWS_ARE_TOKENS)}; {self.system} goes on from them in another way."
+            )
 
     def _check_start(self) -> None:
         if self.init is not None and self.backbone is not None:

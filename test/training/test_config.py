@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.policies.systems import SYSTEMS
 from dvla_ros.training.config import TrainConfig
 
 FOLDER = Path("somewhere")
+AHEAD = PerceptionConfig(ways_after_frozen=True)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -28,6 +30,10 @@ def test_every_published_system_can_be_trained(system):
         ({"drop_instruction": 1.1}, "drop_instruction in 0..1"),
         ({"weight_decay": -0.1}, "weight_decay and execute_steps 0 or more"),
         ({"execute_steps": -1}, "weight_decay and execute_steps 0 or more"),
+        (
+            {"system": "ud_vla", "perception": AHEAD},
+            "as in dd_vla or llada_vla; ud_vla",
+        ),
         ({"system": "rt_1"}, "Unknown system 'rt_1'; choose one of dd_vla"),
         ({"init": FOLDER, "backbone": FOLDER}, "either init .* or backbone"),
         ({"init": FOLDER, "vq": FOLDER, "system": "ud_vla"}, "Leave out vq"),
