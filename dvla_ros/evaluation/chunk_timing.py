@@ -15,7 +15,8 @@ class ChunkTiming:
         preprocess_ms: Images and text to tensors.
         prefill_ms: The prefix, once per chunk.
         denoise_ms: The denoising loop.
-        publish_to_command_ms: From publication to the first command sent at or after the chunk's first due time.
+        publish_to_command_ms: From publication to the first command after it that is the chunk's own: of a row that was
+            not frozen.
         total_ms: From the observation's anchor to that command.
     """
 

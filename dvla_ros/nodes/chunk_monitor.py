@@ -84,12 +84,14 @@ class ChunkMonitor:
 
     def timing(self, monitored: MonitoredChunk) -> ChunkTiming | None:
         """Where the time of a chunk went; None when no command or no trace of it was received."""
-        commanded = self._first_command(monitored.chunk.stamp)
+        chunk = monitored.chunk
+        decided = chunk.stamp + chunk.frozen_steps * chunk.dt  # the rows before were decided by the chunk before
+        commanded = self._first_command(max(decided, monitored.published))
         trace = monitored.trace
         if commanded is None or trace is None:
             return None
         spent = (float(trace.preprocess_s), float(trace.prefill_s), float(trace.denoise_s))
-        return chunk_timing(*spent, monitored.latency_s, monitored.chunk.observation_stamp, commanded)
+        return chunk_timing(*spent, monitored.latency_s, chunk.observation_stamp, commanded)
 
     def pose_before(self, time_s: float) -> np.ndarray | None:
         """End-effector pose `[4, 4]` commanded last before a time in seconds; None when there was no command yet."""
