@@ -1,13 +1,11 @@
 """`servo.launch.py` under the real launch system."""
 
 import re
-import runpy
 import signal
 from pathlib import Path
 
 import pytest
-from launch.actions import DeclareLaunchArgument
-from launched import Launched, launched
+from launched import Launched, declared_arguments, launched
 from ros_messages import test_messages_environment
 from untrained import write_untrained
 
@@ -19,11 +17,10 @@ SERVO = ROOT / "test" / "support" / "fake_servo.py"
 
 
 def test_every_argument_of_the_table_is_declared_with_its_description():
-    description = runpy.run_path(str(FILE))["generate_launch_description"]()
-    declared = [entity for entity in description.entities if isinstance(entity, DeclareLaunchArgument)]
-    assert [entity.name for entity in declared] == [argument.name for argument in SERVO_ARGUMENTS]
-    for entity, argument in zip(declared, SERVO_ARGUMENTS, strict=True):
-        assert entity.description.startswith(argument.description)
+    declared = declared_arguments(FILE)
+    assert [name for name, _ in declared] == [argument.name for argument in SERVO_ARGUMENTS]
+    for (_, description), argument in zip(declared, SERVO_ARGUMENTS, strict=True):
+        assert description.startswith(argument.description)
 
 
 @pytest.mark.parametrize("backend", ["servo_pose", "servo_joint"])

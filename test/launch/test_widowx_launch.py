@@ -1,12 +1,10 @@
 """`widowx.launch.py` under the real launch system."""
 
-import runpy
 import signal
 from pathlib import Path
 
 import pytest
-from launch.actions import DeclareLaunchArgument
-from launched import launched
+from launched import declared_arguments, launched
 from untrained import write_untrained
 
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
@@ -20,11 +18,10 @@ def untrained(tmp_path):
 
 
 def test_every_argument_of_the_table_is_declared_with_its_description():
-    description = runpy.run_path(str(FILE))["generate_launch_description"]()
-    declared = [entity for entity in description.entities if isinstance(entity, DeclareLaunchArgument)]
-    assert [entity.name for entity in declared] == [argument.name for argument in WIDOWX_ARGUMENTS]
-    for entity, argument in zip(declared, WIDOWX_ARGUMENTS, strict=True):
-        assert entity.description.startswith(argument.description)
+    declared = declared_arguments(FILE)
+    assert [name for name, _ in declared] == [argument.name for argument in WIDOWX_ARGUMENTS]
+    for (_, description), argument in zip(declared, WIDOWX_ARGUMENTS, strict=True):
+        assert description.startswith(argument.description)
 
 
 def test_the_simulated_robot_starts_and_stops_cleanly(untrained):

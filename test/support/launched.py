@@ -1,5 +1,6 @@
 """A launch file under the real launch system, in a process of its own, whose output can be waited for."""
 
+import runpy
 import subprocess
 import sys
 import threading
@@ -53,3 +54,11 @@ class Launched:
 def launched(file, *texts, env=None):
     """A launch file with arguments `name:=value`."""
     return Launched("-c", LAUNCH, str(file), *texts, env=env)
+
+
+def declared_arguments(file):
+    """Names and descriptions of the arguments that a launch file declares, in its order."""
+    from launch.actions import DeclareLaunchArgument
+
+    entities = runpy.run_path(str(file))["generate_launch_description"]().entities
+    return [(entity.name, entity.description) for entity in entities if isinstance(entity, DeclareLaunchArgument)]
