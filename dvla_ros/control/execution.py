@@ -141,18 +141,20 @@ class PlanExecution:
         return self.command
 
     def _watch_ticks(self, now: float) -> None:
-        """After missing ticks the arm has come to rest at the last command."""
+        """After missing ticks the arm has come to rest at the last command; one that rested anyway is not held."""
         gap = now - self.last_tick
         if 0.0 <= gap <= self._config.max_tick_gap_s:
             return
         jumped = not 0.0 <= gap <= _JUMP_S
+        rested = self.motion.end <= self.last_tick and self._plan.rows_left(self.last_tick) == 0
         self._statistics.tick_gaps += 1
         self._drop(self.last_tick)
         self.motion.rest_at(self.command.arm)
         self._check.pause()
         self._moving_since = self._row_less_since = None
         self.clock_jumps += int(jumped)
-        self.cause = Cause("clock_jump" if jumped else "tick_gap", f"{gap:.3f} s between two updates.")
+        if jumped or not rested:
+            self.cause = Cause("clock_jump" if jumped else "tick_gap", f"{gap:.3f} s between two updates.")
 
     def _watch_measurement(self, now: float, measured: np.ndarray | None) -> None:
         if measured is not None:

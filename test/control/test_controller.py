@@ -526,6 +526,19 @@ def test_pause_between_updates_ends_the_motion_where_it_was() -> None:
     assert bench.controller.state == "following" or bench.controller.state == "starved"
 
 
+def test_pause_between_updates_does_not_hold_an_arm_that_rests() -> None:
+    bench = Bench()
+    bench.run(0.2)
+    bench.tick += 30
+    assert not moves(bench.run(0.2))
+    assert (bench.controller.state, bench.controller.statistics.tick_gaps) == ("following", 1)
+    bench.accept(FORWARD[None])
+    bench.run(3.0)
+    bench.tick += 30
+    assert not moves(bench.run(0.2))
+    assert (bench.controller.state, bench.controller.statistics.tick_gaps) == ("starved", 2)
+
+
 @pytest.mark.parametrize("jump_s", [-10.0, 10.0])
 def test_after_a_clock_jump_the_arm_holds_and_the_order_of_chunks_counts_anew(jump_s: float) -> None:
     bench = Bench()
