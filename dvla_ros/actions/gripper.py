@@ -36,11 +36,22 @@ class GripperConvention:
         if self.threshold is not None and not np.isfinite(self.threshold):
             raise ConfigurationError(f"The gripper's threshold must be finite or None, got {self.threshold}.")
 
+    @property
+    def trained_range(self) -> tuple[float, float]:
+        """The ends of g in the training data: symmetric about the threshold, 0..1 without one."""
+        return (0.0, 1.0) if self.threshold is None else (self.threshold - self._reach, self.threshold + self._reach)
+
+    @property
+    def _reach(self) -> float:
+        return 0.5 if self.threshold == 0.5 else 1.0  # 0..1 or -1..1: no published data has another range
+
 
 GRIPPER_CONVENTIONS = {
     "passthrough": GripperConvention(),
     "inverted_01": GripperConvention(invert=True),
     "binary_01": GripperConvention(threshold=0.5),
+    "binary_signed": GripperConvention(threshold=0.0),
+    "inverted_signed": GripperConvention(threshold=0.0, invert=True),
     "openvla_libero": GripperConvention(threshold=0.5, low=-1.0, high=1.0, invert=True),
     "openvla_bridge": GripperConvention(threshold=0.5, low=-1.0, high=1.0),
     "ud_vla_calvin": GripperConvention(threshold=0.0, low=-1.0, high=1.0),
@@ -48,7 +59,10 @@ GRIPPER_CONVENTIONS = {
     "ud_vla_widowx": GripperConvention(threshold=0.5, low=-1.0, high=1.0),
     "mmada_vla_libero": GripperConvention(threshold=0.0, low=-1.0, high=1.0, invert=True),
 }
-"""The published ones, by system and robot. LIBERO opens at -1, OpenVLA's data at 1: hence the mirror."""
+"""By system and robot, or by what the training data hold; those with 0..1 give this package's own numbers, 1 open.
+
+LIBERO opens at -1, OpenVLA's data at 1: hence the mirror.
+"""
 
 
 def gripper_convention(name: str) -> GripperConvention:
@@ -78,4 +92,13 @@ def convert_gripper(actions: ArrayLike, convention: GripperConvention, column: i
         # An unusable chunk is all NaN and must stay so: a comparison would make it a command.
         gripper = np.where(np.isnan(gripper), np.nan, side)
     converted[..., column] = convention.low + convention.high - gripper if convention.invert else gripper
+    return converted
+
+
+def trained_gripper(actions: ArrayLike, convention: GripperConvention, column: int = -1) -> NDArray[np.float32]:
+    """The other way: the robot's numbers `[..., D]` to those that the policy was trained on; NaN stays NaN."""
+    converted = np.array(actions, dtype=np.float32)
+    side = (converted[..., column] - convention.low) / (convention.high - convention.low)
+    low, high = convention.trained_range
+    converted[..., column] = low + (high - low) * (1.0 - side if convention.invert else side)
     return converted

@@ -4,23 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dvla_ros.actions.chunk_codec import ChunkCodec, DecodedChunk
-from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.flow import FlowDenoiser
 from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.loop import Denoiser, LogitsFn
 from dvla_ros.denoising.registry import make_decoder, override
-from dvla_ros.errors import CheckpointError
-from dvla_ros.models.networks import make_network
-from dvla_ros.models.small_vla import SmallVla, SmallVlaConfig
-from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import load_codec
-from dvla_ros.policies.imagination import Imagination
-from dvla_ros.policies.processor import ObservationProcessor
+from dvla_ros.policies.small_token_network import SmallCheckpoint
 from dvla_ros.policies.token_system import ACTION, action_positions
 
 
@@ -32,25 +27,14 @@ class OpenedPolicy:
         codec: The chunk's tokens, the last ones of the action segment, to actions.
 
     Args:
-        config: What the checkpoint says.
-        model: The network.
-        statistics: Of the data it was trained on.
+        checkpoint: The checkpoint, read.
         codec: Chunk to tokens and back.
-        imagination: The image tokenizer of a network that imagines the future.
     """
 
-    def __init__(
-        self,
-        config: CheckpointConfig,
-        model: SmallVla,
-        statistics: DatasetStatistics,
-        codec: ChunkCodec,
-        imagination: Imagination | None,
-    ) -> None:
-        self.canvas, self.codec = model.config.canvas, codec
-        self._model, self._settings, self._imagination = model.eval(), config.decoding, imagination
-        state = Normalizer.from_statistics(statistics.proprio, "min_max")
-        self._processor = ObservationProcessor(model.config.perception, config.cameras, state, torch.device("cpu"))
+    def __init__(self, checkpoint: SmallCheckpoint, codec: ChunkCodec) -> None:
+        self._network = checkpoint.network(torch.device("cpu"))
+        self.canvas, self.codec = self._network.canvas, codec
+        self._settings = checkpoint.config.decoding
 
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "OpenedPolicy":
@@ -59,15 +43,10 @@ class OpenedPolicy:
         Raises:
             CheckpointError: The folder is not a usable checkpoint of a token system.
         """
-        config = read_config(folder)
-        if not isinstance(config.model, SmallVlaConfig):
-            raise CheckpointError(f"{folder}: the actions of '{config.system}' are no tokens; name another checkpoint.")
-        model = make_network(config.model)
-        read_weights(folder, model)
-        statistics = read_statistics(folder, config.spec)
-        codec = load_codec(config.coding, statistics, config.model.horizon, action_positions(config.model), folder)
-        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.seen_segments else None
-        return cls(config, model, statistics, codec, imagination)
+        checkpoint = SmallCheckpoint.read(folder)
+        config, sizes = checkpoint.config, checkpoint.sizes
+        codec = load_codec(config.coding, checkpoint.statistics, sizes.horizon, action_positions(sizes), folder)
+        return cls(checkpoint, codec)
 
     @torch.no_grad()
     def network(self, observation: Observation) -> LogitsFn:
@@ -76,16 +55,15 @@ class OpenedPolicy:
         Raises:
             ObservationError: The observation is not usable.
         """
-        inputs = self._processor(observation)
-        seen = None if self._imagination is None else self._imagination.encode(inputs.images)
-        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen)
-        return lambda tokens: self._model.logits(prefix, tokens)
+        nothing_frozen = np.zeros((0, self.codec.dim), dtype=np.float32)
+        prefix = self._network.prefill(self._network.prepare(observation), nothing_frozen)
+        return lambda tokens: self._network.logits(prefix, tokens)
 
     def decoder(self, changes: Mapping[str, object]) -> Denoiser[Any]:
         """The checkpoint's decoder with some settings replaced, see `denoising.registry.override`."""
         decoder = make_decoder(override(self._settings, changes))
         if isinstance(decoder, FlowDenoiser):
-            return decoder.with_distance(embedding_distance(self._model.token_table(ACTION)))
+            return decoder.with_distance(embedding_distance(self._network.token_table()))
         return decoder
 
     def chunk(self, tokens: Tensor) -> DecodedChunk:

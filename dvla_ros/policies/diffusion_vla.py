@@ -10,22 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
+from dvla_ros.actions.gripper import GripperConvention, convert_gripper, trained_gripper
+from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.schedules import steps_for
 from dvla_ros.errors import ActionError, CheckpointError, ConfigurationError
 from dvla_ros.models.ddim import DdimConfig, sample_chunk
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.perception import PerceptionConfig
-from dvla_ros.models.small_divla import Answer, Prompt, SmallDivla, SmallDivlaConfig
-from dvla_ros.policies.base import Guess, Prediction, Timings
-from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
+from dvla_ros.models.small_divla import SmallDivlaConfig
+from dvla_ros.policies.base import Guess, PolicySpec, Prediction, Timings
+from dvla_ros.policies.checkpoint import read_config, read_statistics, read_weights
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import ddim_decoding
 from dvla_ros.policies.device_memory import within_device_memory
-from dvla_ros.policies.processor import Inputs, ObservationProcessor
+from dvla_ros.policies.reasoning_network import ReasoningNetwork
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 from dvla_ros.policies.request import ChunkRequest
+from dvla_ros.policies.small_reasoning_network import SmallReasoningNetwork, read_reasoning_tokenizer
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ class DiffusionPolicy:
     Not thread-safe; one caller at a time.
 
     Args:
-        config: What the checkpoint says.
-        model: The network.
-        statistics: Of the data it was trained on.
-        tokenizer: Of the reasoning; None for a network without words.
-        decoding: Settings of the decoder that replace the checkpoint's.
+        spec: What it needs and gives.
+        network: The network, with all that belongs to reading an observation.
+        actions: Normaliser of the actions.
+        decoding: Settings of the decoder, see `ddim_decoding`.
+        gripper: What the network's gripper numbers mean; None where they are the robot's own, 0 closed .. 1 open.
         device: Where the network runs.
 
     Raises:
@@ -85,35 +87,30 @@ class DiffusionPolicy:
 
     def __init__(
         self,
-        config: CheckpointConfig,
-        model: SmallDivla,
-        statistics: DatasetStatistics,
-        tokenizer: ReasoningTokenizer | None,
-        decoding: Mapping[str, object] | None = None,
+        spec: PolicySpec,
+        network: ReasoningNetwork,
+        actions: Normalizer,
+        decoding: Mapping[str, object],
+        gripper: GripperConvention | None = None,
         device: str = "cpu",
     ) -> None:
-        sizes = model.config
-        self.spec = config.spec
+        self.spec = spec
+        self.network = network
         self.device = torch.device(device)
-        self._model = model.to(self.device).eval()
-        self._model.trunk.pack()
-        self._tokenizer = tokenizer
-        settings = ddim_decoding({**config.decoding, **(decoding or {})})
-        ddim = sizes.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
+        settings = ddim_decoding(decoding)
+        ddim = network.ddim(settings.num_steps, settings.clip_sample, settings.resamplings)
         self._ddim: DdimConfig = replace(ddim, warm_start_time=settings.warm_start_time)
         self._adaptive_steps = settings.adaptive_steps
-        self._reasons = settings.reason and tokenizer is not None
-        self._max_tokens = _checked_length(settings.max_reasoning_tokens, sizes)
-        self._actions = config.coding.normalizer(statistics)
-        state = Normalizer.from_statistics(statistics.proprio, "min_max")
-        self._processor = ObservationProcessor(sizes.perception, config.cameras, state, self.device)
+        self._reasons = settings.reason and network.longest_answer > 0
+        self._max_tokens = _checked_length(settings.max_reasoning_tokens, network.longest_answer)
+        self._actions, self._gripper = actions, gripper
         self._seeds = np.random.default_rng()
 
     @classmethod
     def from_checkpoint(
         cls, folder: Path, device: str = "cpu", overrides: Mapping[str, object] | None = None
     ) -> "DiffusionPolicy":
-        """Load a checkpoint folder; `overrides` replaces settings of the decoder by name.
+        """Load a checkpoint folder of this repository; `overrides` replaces settings of the decoder by name.
 
         Raises:
             CheckpointError: The folder is not a usable checkpoint.
@@ -125,7 +122,10 @@ class DiffusionPolicy:
         model = make_network(config.model)
         read_weights(folder, model)
         statistics = read_statistics(folder, config.spec)
-        return cls(config, model, statistics, _read_tokenizer(folder, config.model), overrides, device)
+        tokenizer = read_reasoning_tokenizer(folder, config.model)
+        network = SmallReasoningNetwork(config, model, statistics, tokenizer, torch.device(device))
+        decoding = {**config.decoding, **(overrides or {})}
+        return cls(config.spec, network, config.coding.normalizer(statistics), decoding, device=device)
 
     def reset(self) -> None:
         """Nothing is remembered between chunks."""
@@ -156,10 +156,10 @@ class DiffusionPolicy:
 
     def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()
-        inputs = self._processor(observation)
+        inputs = self.network.prepare(observation)
         prepared = time.perf_counter()
         until = request.deadline_s
-        prompt = self._model.prefill(inputs.images, inputs.text, inputs.state)
+        prompt = self.network.prefill(inputs)
         answer = self._reason(prompt, lambda: until is not None and time.perf_counter() - started >= until)
         condition = self._condition(prompt, answer, inputs)
         reasoned = time.perf_counter()
@@ -172,13 +172,11 @@ class DiffusionPolicy:
         decided = self.spec.horizon if chunk.complete else frozen
         return replace(prediction, timings=timings, frozen_steps=frozen, decided_steps=decided)
 
-    def _reason(self, prompt: Prompt, late: Callable[[], bool]) -> Answer | None:
-        if self._tokenizer is None or not self._reasons:
-            return None
-        return self._model.reason(prompt, self._tokenizer.end, self._max_tokens, late)
+    def _reason(self, prompt: Any, late: Callable[[], bool]) -> Any:
+        return self.network.reason(prompt, self._max_tokens, late) if self._reasons else None
 
-    def _condition(self, prompt: Prompt, answer: Answer | None, inputs: Inputs) -> Tensor:
-        condition = self._model.encode_condition(self._model.condition(prompt, answer), inputs.state)
+    def _condition(self, prompt: Any, answer: Any, inputs: Any) -> Tensor:
+        condition = self.network.condition(prompt, answer, inputs)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return condition
@@ -186,23 +184,29 @@ class DiffusionPolicy:
     def _draw(self, condition: Tensor, request: ChunkRequest, remaining_s: float | None) -> "_Drawn":
         shape = (self.spec.horizon, len(self.spec.action_names))
         seed = int(self._seeds.integers(2**31)) if request.seed is None else request.seed
-        frozen, guess = request.frozen, request.guessed_chunk()
+        frozen, guess = self._trained(request.frozen), request.guessed_chunk()
         try:
             chunk = sample_chunk(
-                self._model.policy_head,
+                self.network.policy_head,
                 condition,
                 shape,
                 [seed],
                 config=self._ddim_around(len(frozen)),
                 frozen=self._normalized(frozen) if len(frozen) else None,
-                guess=None if guess is None else self._normalized(guess),
+                guess=None if guess is None else self._normalized(self._trained(guess)),
                 deadline_s=remaining_s,
             )
         except ActionError as error:
             return _Drawn(np.full(shape, np.nan, dtype=np.float32), 0, False, str(error))
         actions = self._actions.unnormalize(chunk.actions[0].cpu().numpy()).astype(np.float32)
-        actions[: len(frozen)] = frozen  # exactly, also where normalising had clipped them
+        if self._gripper is not None:
+            actions = convert_gripper(actions, self._gripper)
+        actions[: len(frozen)] = request.frozen  # exactly, also where normalising had clipped them
         return _Drawn(actions, chunk.nfe, chunk.complete, "")
+
+    def _trained(self, rows: np.ndarray) -> np.ndarray:
+        """Rows with the gripper as the network was taught it."""
+        return rows if self._gripper is None else trained_gripper(rows, self._gripper)
 
     def _ddim_around(self, frozen_steps: int) -> DdimConfig:
         """The diffusion, in fewer steps where rows are given."""
@@ -216,20 +220,19 @@ class DiffusionPolicy:
         """Physical `[n, D]` as `[1, n, D]` on the device."""
         return torch.from_numpy(self._actions.normalize(rows)).float().unsqueeze(0).to(self.device)
 
-    def _prediction(self, chunk: "_Drawn", prompt: Prompt, answer: Answer | None) -> Prediction:
-        said = "" if answer is None or self._tokenizer is None else self._tokenizer.decode(answer.tokens[0].tolist())
-        keypoints = prompt.percept.positions[0, :, :2].cpu().numpy()
+    def _prediction(self, chunk: "_Drawn", prompt: Any, answer: Any) -> Prediction:
+        said, evaluations = ("", 0) if answer is None else self.network.words(answer)
         return Prediction(
             actions=chunk.actions,
             tokens=np.zeros((0, 0), dtype=np.int32),
             confidence=np.ones(chunk.actions.shape, dtype=np.float32),
             trace=(),
             mask_token=0,
-            nfe=chunk.steps + (0 if answer is None else answer.evaluations),
+            nfe=chunk.steps + evaluations,
             timings=Timings(0.0, 0.0, 0.0, 0.0),
             malformed=chunk.malformed,
             reasoning=said,
-            keypoints=dict(zip(self.spec.cameras, keypoints, strict=True)),
+            keypoints=self.network.keypoints(prompt),
         )
 
 
@@ -249,20 +252,7 @@ class _Drawn(NamedTuple):
     malformed: str
 
 
-def _read_tokenizer(folder: Path, sizes: SmallDivlaConfig) -> ReasoningTokenizer | None:
-    if not sizes.reasons:
-        return None
-    tokenizer = ReasoningTokenizer.load(folder)
-    if tokenizer.vocabulary != sizes.vocabulary:
-        raise CheckpointError(
-            f"{folder}: the reasoning tokenizer has {tokenizer.vocabulary} tokens, the network {sizes.vocabulary}."
-        )
-    return tokenizer
-
-
-def _checked_length(max_tokens: int, sizes: SmallDivlaConfig) -> int:
-    if max_tokens > sizes.reasoning_length:
-        raise ConfigurationError(
-            f"max_reasoning_tokens must be in 0..{sizes.reasoning_length} for this network, got {max_tokens}."
-        )
-    return max_tokens or sizes.reasoning_length
+def _checked_length(max_tokens: int, longest: int) -> int:
+    if max_tokens > longest:
+        raise ConfigurationError(f"max_reasoning_tokens must be in 0..{longest} for this network, got {max_tokens}.")
+    return max_tokens or longest

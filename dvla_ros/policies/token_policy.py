@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dvla_ros.actions.chunk_codec import ChunkCodec
 from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
-from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
+from dvla_ros.actions.gripper import GripperConvention, convert_gripper, trained_gripper
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.flow import FlowDenoiser
@@ -21,19 +21,14 @@ from dvla_ros.denoising.jacobi import JacobiDenoiser
 from dvla_ros.denoising.loop import Denoiser, DenoisingResult, LogitsFn, denoise
 from dvla_ros.denoising.registry import make_decoder, override
 from dvla_ros.denoising.state import Scores
-from dvla_ros.errors import CheckpointError
-from dvla_ros.models.networks import make_network
-from dvla_ros.models.small_vla import Prefix, SmallVla, SmallVlaConfig
-from dvla_ros.policies.base import CanvasPart, DenoisingStep, Guess, Prediction, Timings
-from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
+from dvla_ros.policies.base import CanvasPart, DenoisingStep, Guess, PolicySpec, Prediction, Timings
 from dvla_ros.policies.coding import is_time_local, load_codec
 from dvla_ros.policies.device_memory import within_device_memory
-from dvla_ros.policies.frozen_way import FrozenWay
-from dvla_ros.policies.imagination import Imagination
-from dvla_ros.policies.processor import Inputs, ObservationProcessor
 from dvla_ros.policies.request import ChunkRequest
 from dvla_ros.policies.row_guidance import RowGuidance, has_coefficients
 from dvla_ros.policies.row_tokens import RowTokens
+from dvla_ros.policies.small_token_network import SmallCheckpoint
+from dvla_ros.policies.token_network import TokenNetwork
 from dvla_ros.policies.token_system import ACTION, action_positions
 
 GUESS_SHARE = 0.1
@@ -46,39 +41,31 @@ class TokenPolicy:
     Not thread-safe; one caller at a time.
 
     Args:
-        config: What the checkpoint says.
-        model: The network.
-        statistics: Of the data it was trained on.
+        spec: What it needs and gives.
+        network: The network, with all that belongs to reading an observation.
         codec: Chunk to tokens and back.
-        imagination: The image tokenizer of a network that imagines the future.
-        decoding: Settings of the decoder that replace the checkpoint's.
+        decoding: Settings of the decoder, see `denoising.registry`.
+        gripper: What the network's gripper numbers mean; None where they are the robot's own, 0 closed .. 1 open.
         device: Where the network runs.
     """
 
     def __init__(
         self,
-        config: CheckpointConfig,
-        model: SmallVla,
-        statistics: DatasetStatistics,
+        spec: PolicySpec,
+        network: TokenNetwork,
         codec: ChunkCodec,
-        imagination: Imagination | None = None,
-        decoding: Mapping[str, object] | None = None,
+        decoding: Mapping[str, object],
+        gripper: GripperConvention | None = None,
         device: str = "cpu",
     ) -> None:
-        assert isinstance(config.model, SmallVlaConfig)
-        self.spec = config.spec
+        self.spec = spec
+        self.network = network
         self.device = torch.device(device)
-        self._model = model.to(self.device).eval()
-        self._model.trunk.pack()
-        self._codec = codec
-        self._imagination = imagination
-        self._canvas = config.model.canvas
-        self._denoiser = self._with_metric(make_decoder(override(config.decoding, decoding or {})))
-        state = Normalizer.from_statistics(statistics.proprio, "min_max")
-        self._way = FrozenWay(state)
+        self._codec, self._gripper = codec, gripper
+        self._canvas = network.canvas
+        self._denoiser = self._with_metric(make_decoder(decoding))
         self._rows = RowTokens(codec, self._canvas)
         self._guidance = self._row_guidance()
-        self._processor = ObservationProcessor(config.model.perception, config.cameras, state, self.device)
         self._parts = tuple(CanvasPart(s.name, s.steps, s.dims) for s in self._canvas.segments)
         self._seeds = np.random.default_rng()
 
@@ -86,21 +73,18 @@ class TokenPolicy:
     def from_checkpoint(
         cls, folder: Path, device: str = "cpu", overrides: Mapping[str, object] | None = None
     ) -> "TokenPolicy":
-        """Load a checkpoint folder; `overrides` replaces settings of the decoder by name.
+        """Load a checkpoint folder of this repository; `overrides` replaces settings of the decoder by name.
 
         Raises:
             CheckpointError: The folder is not a usable checkpoint.
             ConfigurationError: An override is unknown or out of range.
         """
-        config = read_config(folder)
-        if not isinstance(config.model, SmallVlaConfig):
-            raise CheckpointError(f"{folder}: the system '{config.system}' needs a network 'small_vla'.")
-        model = make_network(config.model)
-        read_weights(folder, model)
-        statistics = read_statistics(folder, config.spec)
-        codec = load_codec(config.coding, statistics, config.model.horizon, action_positions(config.model), folder)
-        imagination = Imagination.from_checkpoint(folder, config.cameras) if config.model.seen_segments else None
-        return cls(config, model, statistics, codec, imagination, overrides, device)
+        checkpoint = SmallCheckpoint.read(folder)
+        config, sizes = checkpoint.config, checkpoint.sizes
+        codec = load_codec(config.coding, checkpoint.statistics, sizes.horizon, action_positions(sizes), folder)
+        decoding = override(config.decoding, overrides or {})
+        network = checkpoint.network(torch.device(device))
+        return cls(config.spec, network, codec, decoding, device=device)
 
     def reset(self) -> None:
         """Nothing is remembered between chunks."""
@@ -126,19 +110,29 @@ class TokenPolicy:
         request = ChunkRequest.checked(self.spec, frozen_actions, seed, deadline_s, warm_start, needed_steps)
         return within_device_memory(self.device, lambda: self._predict(observation, request))
 
+    def _in_trained_units(self, request: ChunkRequest) -> ChunkRequest:
+        """The request with the gripper as the network was taught it."""
+        if self._gripper is None:
+            return request
+        guess = request.guess
+        if guess is not None:
+            guess = replace(guess, actions=trained_gripper(guess.actions, self._gripper))
+        return replace(request, frozen=trained_gripper(request.frozen, self._gripper), guess=guess)
+
     def _predict(self, observation: Observation, request: ChunkRequest) -> Prediction:
         started = time.perf_counter()
-        inputs = self._processor(observation)
+        inputs = self.network.prepare(observation)
         prepared = time.perf_counter()
-        prefix = self._prefill(inputs, request.frozen)
+        asked = self._in_trained_units(request)
+        prefix = self._prefill(inputs, asked.frozen)
         prefilled = time.perf_counter()
         result = denoise(
-            self._network(prefix, request.frozen),
-            self._canvas_around(request.frozen),
+            self._logits(prefix, asked.frozen),
+            self._canvas_around(asked.frozen),
             self._denoiser,
             seeds=[int(self._seeds.integers(2**31)) if request.seed is None else request.seed],
-            frozen_tokens=self._rows.frozen(request.frozen),
-            warm_start=self._rows.guess(request),
+            frozen_tokens=self._rows.frozen(asked.frozen),
+            warm_start=self._rows.guess(asked),
             guess_share=None if self._looks_back else GUESS_SHARE,
             needed=self._rows.needed(request.needed_steps),
             deadline_s=None if request.deadline_s is None else max(0.0, request.deadline_s - (prefilled - started)),
@@ -156,11 +150,11 @@ class TokenPolicy:
         """Whether the decoder decides every token again in every step, a guessed one too."""
         return isinstance(self._denoiser, FlowDenoiser | JacobiDenoiser)
 
-    def _network(self, prefix: Prefix, frozen: np.ndarray) -> LogitsFn:
+    def _logits(self, prefix: Any, frozen: np.ndarray) -> LogitsFn:
         """Tokens to logits; guided where rows are frozen that no token stands for."""
 
         def network(tokens: Tensor) -> Tensor | Scores:
-            return self._model.logits(prefix, tokens)
+            return self.network.logits(prefix, tokens)
 
         if len(frozen) == 0 or self._guidance is None:
             return network
@@ -176,10 +170,8 @@ class TokenPolicy:
             return None
         return RowGuidance(codec, self._rows.positions, final=not self._looks_back, device=self.device)
 
-    def _prefill(self, inputs: Inputs, frozen: np.ndarray) -> Prefix:
-        seen = None if self._imagination is None else self._imagination.encode(inputs.images)
-        moved = torch.from_numpy(self._way.of(frozen)).to(self.device)
-        prefix = self._model.prefill(inputs.images, inputs.text, inputs.state, seen, moved[None])
+    def _prefill(self, inputs: Any, frozen: np.ndarray) -> Any:
+        prefix = self.network.prefill(inputs, frozen)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return prefix
@@ -188,17 +180,18 @@ class TokenPolicy:
         """Discrete flow matching moves along distances between token embeddings (DFM-VLA, "Embed")."""
         if not isinstance(denoiser, FlowDenoiser):
             return denoiser
-        return denoiser.with_distance(embedding_distance(self._model.token_table(ACTION)))
+        return denoiser.with_distance(embedding_distance(self.network.token_table()))
 
-    def _prediction(self, result: DenoisingResult, prefix: Prefix, frozen: np.ndarray) -> Prediction:
+    def _prediction(self, result: DenoisingResult, prefix: Any, frozen: np.ndarray) -> Prediction:
         span, own = self._canvas.span(ACTION), self._rows.positions
         tokens = result.tokens[0].cpu().numpy()
         chunk = self._codec.decode(tokens[own])
         actions = chunk.actions.copy()
+        if self._gripper is not None:
+            actions = convert_gripper(actions, self._gripper)
         if chunk.usable:
             actions[: len(frozen)] = frozen
         part = next(part for part in self._parts if part.name == ACTION)
-        keypoints = prefix.percept.positions[0, :, :2].cpu().numpy()
         return Prediction(
             actions=actions,
             tokens=tokens[span].reshape(part.rows, part.columns).astype(np.int32),
@@ -209,8 +202,8 @@ class TokenPolicy:
             timings=Timings(0.0, 0.0, 0.0, 0.0),
             canvas=self._parts,
             malformed=chunk.reason,
-            imagined_images={} if self._imagination is None else self._imagination.images(tokens, self._canvas),
-            keypoints=dict(zip(self.spec.cameras, keypoints, strict=True)),
+            imagined_images=self.network.imagined(prefix, tokens),
+            keypoints=self.network.keypoints(prefix),
             frozen_steps=len(frozen),
             decided_steps=self._rows.decided_steps(result.filled[0].cpu().numpy(), len(frozen)),
         )

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS, GripperConvention, convert_gripper, gripper_convention
+from dvla_ros.actions.gripper import (
+    GRIPPER_CONVENTIONS,
+    GripperConvention,
+    convert_gripper,
+    gripper_convention,
+    trained_gripper,
+)
 from dvla_ros.errors import ActionError, ConfigurationError
 
 
@@ -15,6 +21,8 @@ from dvla_ros.errors import ActionError, ConfigurationError
         ("passthrough", [0.0, 0.3, 1.0], [0.0, 0.3, 1.0]),
         ("inverted_01", [0.0, 0.3, 1.0], [1.0, 0.7, 0.0]),
         ("binary_01", [0.0, 0.5, 0.51, 1.0], [0, 0, 1, 1]),
+        ("binary_signed", [-1.0, 0.0, 0.01, 1.0], [0, 0, 1, 1]),
+        ("inverted_signed", [-1.0, 0.0, 0.01, 1.0], [1, 1, 0, 0]),
         ("openvla_libero", [0.0, 0.4, 0.6, 1.0], [1, 1, -1, -1]),
         ("openvla_bridge", [0.0, 0.5, 0.51, 1.0], [-1, -1, 1, 1]),
         ("ud_vla_calvin", [-1.0, 0.0, 0.01, 1.0], [-1, -1, 1, 1]),
@@ -76,3 +84,17 @@ def test_settings_that_cannot_be_are_refused(settings):
 def test_an_unknown_name_is_answered_with_those_there_are():
     with pytest.raises(ConfigurationError, match=r"'libero'.*openvla_libero"):
         gripper_convention("libero")
+
+
+@pytest.mark.parametrize("name", sorted(GRIPPER_CONVENTIONS))
+def test_the_ends_of_the_robots_gripper_come_back_from_the_trained_numbers(name):
+    convention = gripper_convention(name)
+    ends = np.array([[convention.low], [convention.high]], np.float32)
+    trained = trained_gripper(ends, convention)
+    assert set(trained[:, 0].tolist()) == set(convention.trained_range)
+    np.testing.assert_array_equal(convert_gripper(trained, convention), ends)
+
+
+def test_unknown_rows_stay_unknown_in_trained_numbers():
+    rows = np.array([[0.1, np.nan], [0.1, 1.0]], np.float32)
+    np.testing.assert_array_equal(np.isnan(trained_gripper(rows, gripper_convention("binary_signed")))[:, 1], [1, 0])

@@ -30,7 +30,7 @@ class FullOnce:
 def test_a_policy_says_that_memory_is_short_and_answers_the_next_time(system, part, write, observation, monkeypatch):
     policy = load_policy(write(system))
     expected = policy.predict(observation, seed=0).actions
-    monkeypatch.setattr(policy._model, part, FullOnce(getattr(policy._model, part)))
+    monkeypatch.setattr(policy.network.model, part, FullOnce(getattr(policy.network.model, part)))
 
     with pytest.raises(DeviceMemoryError, match=r"cpu has not enough free memory .* 2\.00 GiB\. End what else"):
         policy.predict(observation, seed=0)

@@ -164,7 +164,7 @@ def test_what_the_network_sees_matters(policy, observation):
 
 def test_a_head_that_answers_nan_makes_no_chunk(policy, observation):
     with torch.no_grad():
-        policy._model.policy_head.final_conv[1].bias.fill_(torch.nan)
+        policy.network.model.policy_head.final_conv[1].bias.fill_(torch.nan)
     prediction = policy.predict(observation, frozen_actions=np.zeros((2, 7), np.float32), seed=0)
     assert "NaN" in prediction.malformed and np.isnan(prediction.actions).all()
 
@@ -258,5 +258,5 @@ def test_perception_and_trunk_can_be_taken_over(checkpoint):
     other = SmallDivla(DIFFUSION_VLA.network(7, PERCEPTION, None, heads=3, layers=1))
     for part in ("perception", "trunk"):
         read_part(checkpoint, other, part)
-    original = DiffusionPolicy.from_checkpoint(checkpoint)._model
+    original = DiffusionPolicy.from_checkpoint(checkpoint).network.model
     assert all(torch.equal(a, b) for a, b in zip(other.trunk.parameters(), original.trunk.parameters(), strict=True))

@@ -26,10 +26,10 @@ def test_the_normalised_state_moves_by_the_normalised_way(state):
 
 def test_a_policy_tells_its_network_where_the_frozen_rows_lead(write, observation, monkeypatch):
     policy = load_policy(write("dd_vla"))
-    told, prefill = [], policy._model.prefill
-    monkeypatch.setattr(policy._model, "prefill", lambda *inputs: told.append(inputs[-1]) or prefill(*inputs))
+    told, prefill = [], policy.network.model.prefill
+    monkeypatch.setattr(policy.network.model, "prefill", lambda *inputs: told.append(inputs[-1]) or prefill(*inputs))
     rows = np.full((2, 7), 0.01, np.float32)
     policy.predict(observation, frozen_actions=rows, seed=0)
     policy.predict(observation, seed=0)
-    np.testing.assert_allclose(told[0][0], policy._way.of(rows))
+    np.testing.assert_allclose(told[0][0], policy.network._way.of(rows))
     assert told[0].min() > 0.0 and not told[1].any()

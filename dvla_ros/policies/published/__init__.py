@@ -1,0 +1,1 @@
+"""Checkpoints as the published systems' own training code writes them."""

@@ -1,0 +1,92 @@
+"""A layout: how one family of published checkpoints lies on disk and is run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from dvla_ros.actions.chunk_codec import ChunkCodec
+from dvla_ros.policies.base import PolicySpec
+from dvla_ros.policies.published.deployment import Deployment
+from dvla_ros.weights.names import Locate
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The networks of a checkpoint without their weights, and where these lie in its main files.
+
+    Attributes:
+        module: On the meta device.
+        locate: Where its parameters lie.
+        ignored: Regular expressions of published tensors that are known and not needed.
+        tied: Published tensors that may be absent, because they equal the one named.
+    """
+
+    module: nn.Module
+    locate: Locate
+    ignored: tuple[str, ...] = ()
+    tied: Mapping[str, str] = field(default_factory=dict)
+
+
+class Setup(Protocol):
+    """A checkpoint read but for its weights: everything small has been checked.
+
+    Attributes:
+        system: Name of the published system.
+        folder: The checkpoint.
+        deployment: How it is used.
+        spec: What the policy needs and gives.
+        codec: Chunk to tokens and back; None where actions are numbers.
+        decoding: Settings of the decoder.
+    """
+
+    system: str
+    folder: Path
+    deployment: Deployment
+    spec: PolicySpec
+    codec: ChunkCodec | None
+    decoding: Mapping[str, object]
+
+    def facts(self) -> Mapping[str, str]:
+        """What was recognised, in words, for people: vocabulary, sequence, attention, conventions."""
+        ...
+
+    def skeleton(self) -> Skeleton:
+        """The networks of the main weight files, empty."""
+        ...
+
+    def network(self, device: torch.device, dtype: torch.dtype) -> Any:
+        """The networks with their weights: a `TokenNetwork` or a `ReasoningNetwork`.
+
+        Raises:
+            CheckpointError: Weights are missing, unexpected or misshapen, or a file is unreadable.
+        """
+        ...
+
+
+class Layout(Protocol):
+    """One family of checkpoints.
+
+    Attributes:
+        name: Of the family, e.g. `prismatic`.
+        systems: Published systems that use it, the default first.
+    """
+
+    name: str
+    systems: tuple[str, ...]
+
+    def recognises(self, config: Mapping[str, Any]) -> bool:
+        """Whether a `config.json` with these keys is of this family."""
+        ...
+
+    def read(self, folder: Path, config: Mapping[str, Any], deployment: Deployment) -> Setup:
+        """Read everything but the weights.
+
+        Raises:
+            CheckpointError: A file is missing or does not fit; the message lists what and says the fix.
+            ConfigurationError: The deployment does not fit.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Tensors on disk: published checkpoints read without trust and without doubling in memory, and written back."""
