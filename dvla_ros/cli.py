@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
+from dvla_ros.checkpoint_commands import fresh_checkpoint, golden, inspect_checkpoint
 from dvla_ros.errors import DvlaError
 
 console = Console()
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _usage(words: Sequence[str]) -> int:
     asked = not words or words[0] in ("-h", "--help", "help")
-    lines = [f"  {name:<10} {description}" for name, (description, _) in COMMANDS.items()]
+    lines = [f"  {name:<18} {description}" for name, (description, _) in COMMANDS.items()]
     problem = [] if asked else [f"error: there is no command {words[0]!r}"]
     print("\n".join([*problem, "usage: dvla COMMAND [options]", *lines]), file=sys.stdout if asked else sys.stderr)
     return 0 if asked else 2
@@ -167,6 +168,7 @@ class Simulate:
     Attributes:
         system: Which shipped policy to measure, where no checkpoint is given.
         checkpoint: Checkpoint folder; the one shipped for the system by default.
+        deployment: YAML file that says how a published checkpoint is used.
         tasks: Task names or families (pick, put, stack, push); all by default.
         episodes: Episodes, spread evenly over the tasks.
         seed: First scene seed.
@@ -182,6 +184,7 @@ class Simulate:
 
     system: str = "dd_vla"
     checkpoint: Path | None = None
+    deployment: Path | None = None
     tasks: tuple[str, ...] = ()
     episodes: int = 36
     seed: int = 0
@@ -214,7 +217,8 @@ def _simulate(words: Sequence[str]) -> int:
         replanning=ReplanningConfig(mode=options.replanning, lead_s=0.0),
         time_limit=options.time_limit,
     )
-    policy = _load(options.checkpoint or _shipped(options.system), options.device, parse_settings(options.decoding))
+    decoding = parse_settings(options.decoding)
+    policy = _load(options.checkpoint or _shipped(options.system), options.device, decoding, options.deployment)
     episodes: list[Episode] = []
     with ProgressBar(console=console) as bar:
         task = bar.add_task("simulating", total=config.episodes)
@@ -242,10 +246,11 @@ def _summary_table(summary: dict[str, object]) -> Table:
     return table
 
 
-def _load(checkpoint: Path, device: str, decoding: dict[str, object]):  # type: ignore[no-untyped-def]
+def _load(checkpoint: Path, device: str, decoding: dict[str, object], deployment: Path | None = None):  # type: ignore[no-untyped-def]
     from dvla_ros.policies.load import load_policy
+    from dvla_ros.policies.published.deployment import Deployment
 
-    return load_policy(checkpoint, device, decoding)
+    return load_policy(checkpoint, device, decoding, None if deployment is None else Deployment.load(deployment))
 
 
 def _shipped(system: str) -> Path:
@@ -269,6 +274,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train a small policy of one of the systems on demonstrations", _train),
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "simulate": ("measure a policy's success in simulation, without ROS", _simulate),
+    "inspect-checkpoint": ("say what a checkpoint is, without loading it", inspect_checkpoint),
+    "golden": ("record what a checkpoint answers, to be asked again at every start", golden),
+    "fresh-checkpoint": ("write random weights in the layout of a published system", fresh_checkpoint),
 }
 
 if __name__ == "__main__":

@@ -9,7 +9,25 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+import pytest
 from hypothesis import settings
+
+# Several processes test at once: each is to be content with its core.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REAL_TIME = ("nodes", "launch", "control/test_pacing.py", "control/test_realtime.py")
+"""Tests that watch the clock, by folder or file: one after the other, when all others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that watch the clock at the end, into one group: one process runs them all."""
+    here = Path(__file__).parent
+    prefixes = tuple(str(here / name) for name in REAL_TIME)
+    for item in items:
+        if str(item.path).startswith(prefixes):
+            item.add_marker(pytest.mark.xdist_group("real_time"))
+    items.sort(key=lambda item: str(item.path).startswith(prefixes))
 
 # Times on shared cores say nothing about the code.
 settings.register_profile("every_day", deadline=None, max_examples=50, derandomize=True)

@@ -18,7 +18,10 @@ OPTIONS = {
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",
-    "simulate": "system checkpoint tasks episodes seed execute-steps inference-s replanning time-limit threads device "
+    "inspect-checkpoint": "deployment json",
+    "golden": "deployment out instruction task seed device",
+    "fresh-checkpoint": "system size seed",
+    "simulate": "system checkpoint deployment tasks episodes seed execute-steps inference-s replanning time-limit threads device "
     "decoding json",
 }
 

@@ -6,10 +6,13 @@ import re
 from dataclasses import MISSING, fields
 from itertools import takewhile
 from pathlib import Path
+from typing import Annotated, get_origin, get_type_hints
 
 import pytest
 import yaml
 
+from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
+from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
 from dvla_ros.control.safety import SafetyConfig
@@ -28,6 +31,7 @@ from dvla_ros.nodes.sim_node import SimParameters
 from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import DdimDecoding, override_ddim
+from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.settings import parse_settings
 from dvla_ros.policies.systems import SYSTEMS
 from dvla_ros.training.config import TrainConfig
@@ -40,6 +44,7 @@ from dvla_ros.training.train_vq import TrainVqConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("checkpoints/*/README.md")])
+CHECKPOINTS = ROOT / "docs/how_to/checkpoints.md"
 FORMAT = ROOT / "docs/reference/checkpoint_format.md"
 COMMANDS = ROOT / "docs/reference/commands.md"
 LAUNCH = ROOT / "docs/reference/launch_arguments.md"
@@ -69,6 +74,9 @@ OPTIONS = {
     "dvla train": (TrainConfig,),
     "dvla train-vq": (TrainVqConfig,),
     "dvla simulate": (Simulate,),
+    "dvla inspect-checkpoint": (InspectCheckpoint,),
+    "dvla golden": (Golden,),
+    "dvla fresh-checkpoint": (FreshCheckpoint,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),
@@ -157,11 +165,17 @@ def test_the_coding_of_a_system_is_told_completely(system):
 @pytest.mark.parametrize("heading", OPTIONS)
 def test_the_tables_of_the_commands_are_complete_and_tell_the_defaults(heading):
     rows = dict(re.findall(r"^\| `--([\w-]+)` \| (.*?) ?\|", section(COMMANDS, heading), re.MULTILINE))
-    options = [field for kind in OPTIONS[heading] for field in fields(kind) if field.name not in ELSEWHERE]
+    options = [field for kind in OPTIONS[heading] for field in options_of(kind) if field.name not in ELSEWHERE]
     defaults = {field.name.replace("_", "-"): default_of(field) for field in options}
     assert set(rows) - {"json"} == set(defaults) - {"json"}
     for name, default in defaults.items():
         assert value_of(rows[name]) == ("" if default in (None, []) else default), name
+
+
+def options_of(kind):
+    """The fields that are given as options, not as words of their own."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [field for field in fields(kind) if get_origin(hints[field.name]) is not Annotated]
 
 
 @pytest.mark.parametrize("system", OBJECTIVES)
@@ -315,3 +329,17 @@ def test_the_settings_on_the_page_of_the_systems_exist(heading, system):
 
 def test_the_commands_name_every_system():
     assert {system for _, system, _, _ in commands()} == set(SYSTEMS)
+
+
+def test_the_table_of_the_deployment_file_is_complete():
+    rows = re.findall(r"^\| `(\w+)` \|", text_of(CHECKPOINTS), re.MULTILINE)
+    assert [row for row in rows if row not in GRIPPER_CONVENTIONS] == [field.name for field in fields(Deployment)]
+    robots = {name for name, it in GRIPPER_CONVENTIONS.items() if (it.low, it.high) == (0.0, 1.0)}
+    assert {row for row in rows if row in GRIPPER_CONVENTIONS} == robots
+
+
+def test_the_example_of_a_deployment_file_is_one(tmp_path):
+    (example,) = re.findall(r"^```yaml\n(# my_arm.*?)^```", text_of(CHECKPOINTS), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "my_arm.yaml"
+    path.write_text(example, encoding="utf-8")
+    assert Deployment.load(path).files == {"vision_tokenizer": str(tmp_path / "../Emu3-VisionTokenizer")}

@@ -18,6 +18,7 @@ SOURCE = ROOT / "dvla_ros"
 # A folder may import folders of its own rank or below. cli.py stands above all, errors.py below all.
 RANK = {
     "cli": 6,
+    "checkpoint_commands": 6,
     "nodes": 5,
     "evaluation": 4,
     "policies": 4,
@@ -25,6 +26,8 @@ RANK = {
     "training": 4,
     "models": 2,
     "actions": 1,
+    "preprocessing": 1,
+    "weights": 1,
     "control": 1,
     "denoising": 1,
     "errors": 0,
@@ -34,6 +37,8 @@ ROS_FOLDERS = {"nodes", "cli"}
 
 # Import name -> rosdep key, where they differ.
 ROSDEP_KEY = {
+    "PIL": "python3-pil",
+    "jinja2": "python3-jinja2",
     "cv2": "python3-opencv",
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
@@ -50,6 +55,7 @@ WITHOUT_ROSDEP_KEY = {
     "rosbags": "rosbags",
     "ruckig": "ruckig",
     "safetensors": "safetensors",
+    "tiktoken": "tiktoken",
     "tokenizers": "tokenizers",
     "tyro": "tyro",
 }

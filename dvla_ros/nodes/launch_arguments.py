@@ -46,6 +46,7 @@ WIDOWX_ARGUMENTS = (
     Argument("robot_name", "wx250s", "namespace of the robot's topics"),
     Argument("system", "dd_vla", "which shipped policy drives, where checkpoint is auto", SHIPPED_SYSTEMS),
     Argument("checkpoint", AUTO, "folder of the policy's checkpoint; auto: the one shipped for the system"),
+    Argument("deployment", "", "YAML file: how a published checkpoint is used; empty: as the defaults say"),
     Argument("instruction", "", "what to do, e.g. 'pick up the red cube'; empty: wait for the topic /instruction"),
     Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),
     Argument("control_hz", "50.0", "commands per second"),

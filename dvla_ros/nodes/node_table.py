@@ -104,6 +104,7 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
         {
             "robot_name": values["robot_name"],
             "checkpoint": str(shipped_checkpoint(values["system"])) if checkpoint == AUTO else checkpoint,
+            "deployment": values["deployment"],
             "instruction": values["instruction"],
             "device": values["device"],
             "policy_hz": number(values, "policy_hz"),

@@ -27,12 +27,14 @@ def load_fitting_policy(parameters: PolicyParameters) -> Policy:
     if not parameters.checkpoint or not path.exists():
         raise CheckpointError(
             f"The checkpoint '{parameters.checkpoint}' does not exist. Set the parameter checkpoint to a folder that "
-            "'dvla train' wrote."
+            "'dvla train' or the training code of a published system wrote."
         )
     # PyTorch takes seconds to import: wrong parameters and Ctrl-C need not wait for it.
     from dvla_ros.policies.load import load_policy
+    from dvla_ros.policies.published.deployment import Deployment
 
-    policy = load_policy(path, parameters.device)
+    deployment = Deployment.load(Path(parameters.deployment).expanduser()) if parameters.deployment else None
+    policy = load_policy(path, parameters.device, deployment=deployment)
     spec = policy.spec
     if len(spec.action_names) != ACTION_WIDTH or spec.state_dim != STATE_WIDTH:
         raise CheckpointError(

@@ -18,6 +18,7 @@ class PolicyParameters:
 
     robot_name: str = described("wx250s", "namespace of the robot's topics")
     checkpoint: str = described("", "folder of the policy's checkpoint")
+    deployment: str = described("", "YAML file that says how a published checkpoint is used; empty: the defaults")
     instruction: str = described("", "what to do from the start; empty: wait for the topic /instruction")
     device: str = described("cpu", "where the policy runs: cpu, cuda, cuda:1")
     cpu_threads: int = described(1, "threads of a policy on the CPU; a small one is fastest with one")

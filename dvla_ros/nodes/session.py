@@ -19,7 +19,7 @@ from dvla_ros.nodes.launch_arguments import resolve_arguments
 from dvla_ros.nodes.node_table import LaunchPlan, widowx_plan
 from dvla_ros.nodes.spinning_node import SpinningNode
 
-_WEIGHTS = "model.safetensors"
+_WEIGHTS = "*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ def simulated_robot(name: str, given: Mapping[str, str], logs: Path) -> Iterator
         signal.signal(signal.SIGTERM, before)
 
 
-def require_weights(plan: LaunchPlan) -> Path:
-    """The file with the weights of the plan's policy.
+def require_weights(plan: LaunchPlan) -> list[Path]:
+    """The files with the weights of the plan's policy.
 
     Raises:
-        CheckpointError: There is no such file.
+        CheckpointError: There are none.
     """
     checkpoint = next(str(entry.parameters["checkpoint"]) for entry in plan.nodes if entry.name == "policy_node")
-    weights = Path(checkpoint).expanduser() / _WEIGHTS
-    if not weights.is_file():
+    weights = sorted(Path(checkpoint).expanduser().glob(_WEIGHTS))
+    if not weights:
         raise CheckpointError(f"There is no checkpoint in {checkpoint}: {_WEIGHTS} is missing. Name another folder.")
     return weights
 
@@ -74,7 +74,10 @@ def require_weights(plan: LaunchPlan) -> Path:
 def weights_digest(given: Mapping[str, str]) -> str:
     """Sixteen hexadecimal digits that tell the weights that launch arguments choose from any others."""
     plan = widowx_plan(resolve_arguments(given))
-    return hashlib.sha256(require_weights(plan).read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for path in require_weights(plan):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

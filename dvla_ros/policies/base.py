@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from dvla_ros.control.chunk import ControlMode
 from dvla_ros.control.observation import Observation
@@ -184,9 +185,17 @@ class Prediction:
 
 
 class Policy(Protocol):
-    """A policy maps one observation to one chunk of actions."""
+    """A policy maps one observation to one chunk of actions.
+
+    Attributes:
+        spec: What it needs and gives.
+        network: What it asks, a `TokenNetwork` or a `ReasoningNetwork`.
+        device: Where that runs.
+    """
 
     spec: PolicySpec
+    network: Any
+    device: torch.device
 
     def predict(
         self,

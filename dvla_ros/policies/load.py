@@ -10,32 +10,58 @@ from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.policies.base import Policy
 from dvla_ros.policies.checkpoint import read_config
 from dvla_ros.policies.diffusion_vla import DiffusionPolicy
+from dvla_ros.policies.golden import require_golden
+from dvla_ros.policies.published.deployment import Deployment
+from dvla_ros.policies.published.recognise import is_published
 from dvla_ros.policies.systems import SYSTEMS
 from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.policies.token_system import TokenSystem
 
 
-def load_policy(checkpoint: Path, device: str = "cpu", decoding: Mapping[str, object] | None = None) -> Policy:
-    """Load any policy of this package.
+def load_policy(
+    checkpoint: Path,
+    device: str = "cpu",
+    decoding: Mapping[str, object] | None = None,
+    deployment: Deployment | None = None,
+) -> Policy:
+    """Load a checkpoint of this repository, or one as a published system's training code wrote it.
 
     Args:
         checkpoint: Folder with `config.json`.
         device: `cpu`, `cuda` or `cuda:N`.
         decoding: Decoder settings that replace the checkpoint's, by name.
+        deployment: How a published checkpoint is used; None for the defaults. A checkpoint of this repository says so
+            itself.
 
     Raises:
         CheckpointError: The folder is not a usable checkpoint.
-        ConfigurationError: The device does not exist, or a decoder setting is unknown or out of range.
+        ConfigurationError: The device does not exist, a decoder setting is unknown or out of range, or the deployment
+            does not fit.
     """
-    _require_device(device)
+    require_device(device)
+    if is_published(checkpoint) or (deployment is not None and not (checkpoint / "config.json").is_file()):
+        # Brings all of transformers' towers with it.
+        from dvla_ros.policies.published.load import load_published
+
+        return load_published(checkpoint, deployment or Deployment(), device, decoding)
     system = read_config(checkpoint).system
     if system not in SYSTEMS:
         raise CheckpointError(f"{checkpoint} is for the system {system!r}; this version runs {', '.join(SYSTEMS)}.")
+    if deployment is not None:
+        raise ConfigurationError(f"{checkpoint} says itself how it is used; leave the deployment file out.")
     kind = TokenPolicy if isinstance(SYSTEMS[system], TokenSystem) else DiffusionPolicy
-    return kind.from_checkpoint(checkpoint, device, decoding)
+    policy = kind.from_checkpoint(checkpoint, device, decoding)
+    if not decoding:
+        require_golden(policy, checkpoint)
+    return policy
 
 
-def _require_device(device: str) -> None:
+def require_device(device: str) -> None:
+    """Make sure that a device exists.
+
+    Raises:
+        ConfigurationError: It does not.
+    """
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise ConfigurationError(f"There is no device {device!r}; use device=cpu, device=cuda or device=cuda:0.")
     if device == "cpu":

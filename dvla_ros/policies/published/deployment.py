@@ -69,7 +69,7 @@ class Deployment:
         if (convention.low, convention.high) != (0.0, 1.0):
             raise ConfigurationError(
                 f"gripper '{self.gripper}' gives a simulator's numbers {convention.low:g}..{convention.high:g}; choose "
-                "one that gives 0 closed .. 1 open: passthrough, inverted_01, binary_01, binary_signed, inverted_signed."
+                "0 closed .. 1 open: passthrough, inverted_01, binary_01, binary_signed or inverted_signed."
             )
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise ConfigurationError(f"cameras must be different names, one or more, got {list(self.cameras)}.")

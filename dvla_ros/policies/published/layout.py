@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from dvla_ros.actions.chunk_codec import ChunkCodec
+from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.weights.names import Locate
+from dvla_ros.weights.tensor_source import TensorSource
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Setup(Protocol):
         deployment: How it is used.
         spec: What the policy needs and gives.
         codec: Chunk to tokens and back; None where actions are numbers.
+        normalizer: Of the actions.
         decoding: Settings of the decoder.
     """
 
@@ -48,6 +51,7 @@ class Setup(Protocol):
     deployment: Deployment
     spec: PolicySpec
     codec: ChunkCodec | None
+    normalizer: Normalizer
     decoding: Mapping[str, object]
 
     def facts(self) -> Mapping[str, str]:
@@ -56,6 +60,14 @@ class Setup(Protocol):
 
     def skeleton(self) -> Skeleton:
         """The networks of the main weight files, empty."""
+        ...
+
+    def tensors(self) -> TensorSource:
+        """The main weights, an adapter merged; opened and checked, not read.
+
+        Raises:
+            CheckpointError: Files are missing or broken.
+        """
         ...
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Any:
