@@ -29,6 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("real_time"))
     items.sort(key=lambda item: str(item.path).startswith(prefixes))
 
+
 # Times on shared cores say nothing about the code.
 settings.register_profile("every_day", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)

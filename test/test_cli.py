@@ -21,8 +21,8 @@ OPTIONS = {
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",
-    "simulate": "system checkpoint deployment tasks episodes seed execute-steps inference-s replanning time-limit threads device "
-    "decoding json",
+    "simulate": "system checkpoint deployment tasks episodes seed execute-steps inference-s replanning time-limit "
+    "threads device decoding json",
 }
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -48,7 +47,7 @@ class Deployment:
 
     system: str = ""
     unnorm_key: str = ""
-    cameras: tuple[str, ...] = ("front", "wrist")
+    cameras: tuple[str, ...] = ()
     image_sizes: tuple[tuple[int, int], ...] = ()
     rotate_180: bool = False
     jpeg: bool = True
@@ -71,9 +70,9 @@ class Deployment:
                 f"gripper '{self.gripper}' gives a simulator's numbers {convention.low:g}..{convention.high:g}; choose "
                 "0 closed .. 1 open: passthrough, inverted_01, binary_01, binary_signed or inverted_signed."
             )
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise ConfigurationError(f"cameras must be different names, one or more, got {list(self.cameras)}.")
-        if self.image_sizes and len(self.image_sizes) != len(self.cameras):
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ConfigurationError(f"cameras must be different names, got {list(self.cameras)}.")
+        if self.cameras and self.image_sizes and len(self.image_sizes) != len(self.cameras):
             raise ConfigurationError(
                 f"image_sizes must name one (height, width) for each of the {len(self.cameras)} cameras "
                 f"{list(self.cameras)}, got {len(self.image_sizes)}."
@@ -123,10 +122,10 @@ class Deployment:
             f"files: {{{name}: PATH}}."
         )
 
-    def with_overrides(self, values: Mapping[str, Any]) -> "Deployment":
-        """The same with some fields replaced.
+    def seen_by(self, *cameras: str) -> "Deployment":
+        """The same with these cameras, where none are named.
 
         Raises:
-            ConfigurationError: A value is out of range.
+            ConfigurationError: There are not as many image sizes.
         """
-        return replace(self, **values)
+        return self if self.cameras else replace(self, cameras=cameras)

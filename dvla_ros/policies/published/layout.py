@@ -34,33 +34,41 @@ class Skeleton:
 
 
 class Setup(Protocol):
-    """A checkpoint read but for its weights: everything small has been checked.
+    """A checkpoint read but for its weights: everything small has been checked."""
 
-    Attributes:
-        system: Name of the published system.
-        folder: The checkpoint.
-        deployment: How it is used.
-        spec: What the policy needs and gives.
-        codec: Chunk to tokens and back; None where actions are numbers.
-        normalizer: Of the actions.
-        decoding: Settings of the decoder.
-    """
+    @property
+    def system(self) -> str:
+        """Name of the published system."""
 
-    system: str
-    folder: Path
-    deployment: Deployment
-    spec: PolicySpec
-    codec: ChunkCodec | None
-    normalizer: Normalizer
-    decoding: Mapping[str, object]
+    @property
+    def folder(self) -> Path:
+        """The checkpoint."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """How it is used."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What the policy needs and gives."""
+
+    @property
+    def codec(self) -> ChunkCodec | None:
+        """Chunk to tokens and back; None where actions are numbers."""
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """Of the actions."""
+
+    @property
+    def decoding(self) -> Mapping[str, object]:
+        """Settings of the decoder."""
 
     def facts(self) -> Mapping[str, str]:
         """What was recognised, in words, for people: vocabulary, sequence, attention, conventions."""
-        ...
 
     def skeleton(self) -> Skeleton:
         """The networks of the main weight files, empty."""
-        ...
 
     def tensors(self) -> TensorSource:
         """The main weights, an adapter merged; opened and checked, not read.
@@ -68,7 +76,6 @@ class Setup(Protocol):
         Raises:
             CheckpointError: Files are missing or broken.
         """
-        ...
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Any:
         """The networks with their weights: a `TokenNetwork` or a `ReasoningNetwork`.
@@ -76,23 +83,21 @@ class Setup(Protocol):
         Raises:
             CheckpointError: Weights are missing, unexpected or misshapen, or a file is unreadable.
         """
-        ...
 
 
 class Layout(Protocol):
-    """One family of checkpoints.
+    """One family of checkpoints."""
 
-    Attributes:
-        name: Of the family, e.g. `prismatic`.
-        systems: Published systems that use it, the default first.
-    """
+    @property
+    def name(self) -> str:
+        """Of the family, e.g. `prismatic`."""
 
-    name: str
-    systems: tuple[str, ...]
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Published systems that use it, the default first."""
 
     def recognises(self, config: Mapping[str, Any]) -> bool:
         """Whether a `config.json` with these keys is of this family."""
-        ...
 
     def read(self, folder: Path, config: Mapping[str, Any], deployment: Deployment) -> Setup:
         """Read everything but the weights.
@@ -101,4 +106,3 @@ class Layout(Protocol):
             CheckpointError: A file is missing or does not fit; the message lists what and says the fix.
             ConfigurationError: The deployment does not fit.
         """
-        ...

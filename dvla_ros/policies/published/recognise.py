@@ -10,14 +10,15 @@ from dvla_ros.errors import CheckpointError
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Layout, Setup
 
-CONFIG, ADAPTER, BASE = "config.json", "adapter_config.json", "base"
+CONFIG, BASE = "config.json", "base"
+_ADAPTERS = ("adapter_config.json", "lora_adapter/adapter_config.json")
 _LARGEST_CONFIG = 64 * 2**20
 
 
 def is_published(folder: Path) -> bool:
     """Whether a folder is a published checkpoint, or means to be one: its `config.json` names an architecture."""
     if not (folder / CONFIG).is_file():
-        return (folder / ADAPTER).is_file()
+        return _holds_adapter(folder)
     try:
         config = _read_json(folder / CONFIG)
     except CheckpointError:
@@ -61,7 +62,7 @@ def _config_of(folder: Path, deployment: Deployment) -> Mapping[str, Any]:
     """The configuration of a checkpoint; that of its base, for a folder that holds only an adapter."""
     if (folder / CONFIG).is_file():
         return _read_json(folder / CONFIG)
-    if not (folder / ADAPTER).is_file():
+    if not _holds_adapter(folder):
         raise CheckpointError(f"{folder} is no checkpoint: it has no {CONFIG}.")
     if BASE not in deployment.files:
         raise CheckpointError(
@@ -69,6 +70,10 @@ def _config_of(folder: Path, deployment: Deployment) -> Mapping[str, Any]:
             f"file: files: {{{BASE}: PATH}}."
         )
     return _read_json(Path(deployment.files[BASE]) / CONFIG)
+
+
+def _holds_adapter(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _ADAPTERS)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
