@@ -177,7 +177,8 @@ def embedding_distance(table: Tensor) -> Tensor:
     unusable = ~(torch.isfinite(norm) & (norm > 0)).squeeze(-1)
     if bool(unusable.any()):
         ids = unusable.nonzero().flatten().tolist()
-        raise ConfigurationError(f"The embeddings of ids {ids} are zero or not finite and have no distance.")
+        some = f"{ids}" if len(ids) <= 8 else f"{ids[:8]} and {len(ids) - 8} more"
+        raise ConfigurationError(f"The embeddings of ids {some} are zero or not finite and have no distance.")
     unit = rows / norm
     distance = (2 - 2 * unit @ unit.T).clamp_min(0.0) ** 2
     symmetric: Tensor = (distance + distance.T) / 2

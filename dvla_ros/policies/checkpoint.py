@@ -110,7 +110,7 @@ def read_config(folder: Path) -> CheckpointConfig:
         raise CheckpointError(f"{folder} is not a checkpoint of this package: it has no {CONFIG}.")
     try:
         return _config_from_json(json.loads(path.read_text()))
-    except (json.JSONDecodeError, TypeError, DvlaError) as error:
+    except (json.JSONDecodeError, RecursionError, TypeError, DvlaError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

@@ -62,9 +62,13 @@ class Probed(Protocol):
 
     @property
     def prompt_sees_canvas(self) -> bool:
-        """Whether a position of the prompt is to see the canvas, by the attention that was configured."""
+        """Whether the position of `prompt_hidden` is to see the canvas, by the attention that was configured."""
         ...
 
     def prompt_hidden(self, context: Any, tokens: Tensor) -> Tensor:
-        """Last hidden state `[B, W]` of the last instruction token, when everything is run with canvases `[B, L]`."""
+        """Last hidden state `[B, W]` of a position of the prompt, when everything is run with canvases `[B, L]`.
+
+        A position that tells the attention variants apart: of the instruction, or where words see nothing of the
+        images.
+        """
         ...

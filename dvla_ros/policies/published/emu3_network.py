@@ -106,8 +106,8 @@ class Emu3Network:
 
     @property
     def prompt_sees_canvas(self) -> bool:
-        """Whether the instruction sees the canvas: only with `full` attention."""
-        return not self._is_exact(prefix=1, text_length=1)
+        """Whether the images of now see the canvas, as with `merged` and `full`; words see it with `full` alone."""
+        return not self._is_exact(prefix=1 + self._sequence.images_length, text_length=1)
 
     def prepare(self, observation: Observation) -> Inputs:
         """Ids of the sentence and pixels of every camera; see `TokenNetwork.prepare`."""
@@ -170,11 +170,11 @@ class Emu3Network:
 
     @torch.no_grad()
     def prompt_hidden(self, context: Context, tokens: Tensor) -> Tensor:
-        """Last hidden state `[B, W]` of the last text token; everything is run, without a cache."""
+        """Last hidden state `[B, W]` where the images of now end; everything is run, without a cache."""
         x = self._joined(context.prompt, tokens)
         mask = None if self._attention == "full" else self._visible(context, tokens)
         hidden: Tensor = self._model.trunk(x, mask)
-        return hidden[:, context.text_length - 1]
+        return hidden[:, context.text_length + self._sequence.images_length - 1]
 
     def _text(self, instruction: str) -> list[int]:
         if not instruction.strip():

@@ -13,7 +13,7 @@ from dvla_ros.policies.diffusion_vla import DiffusionPolicy
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.recognise import read_setup
-from dvla_ros.policies.published.self_tests import check_network, check_setup, require_passed
+from dvla_ros.policies.published.self_tests import check_answer, check_network, check_setup, require_passed
 from dvla_ros.policies.token_policy import TokenPolicy
 
 
@@ -35,8 +35,10 @@ def load_published(
     setup = read_setup(folder, deployment)
     require_passed(check_setup(setup), folder)
     network = setup.network(torch.device(device), inference_dtype(device))
+    require_passed(check_network(setup, network, torch.device(device)), folder)
     policy = make_policy(setup, network, device, decoding)
-    require_passed(check_network(setup, policy), folder)
+    if not decoding:
+        require_passed(check_answer(setup, policy), folder)
     return policy
 
 

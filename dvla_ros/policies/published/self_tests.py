@@ -58,20 +58,26 @@ def check_setup(setup: Setup) -> tuple[SelfTest, ...]:
     return (_check_action_statistics(setup),)
 
 
-def check_network(setup: Setup, policy: Policy) -> tuple[SelfTest, ...]:
-    """Tests of the loaded network, on one made-up observation."""
-    observation = blank_observation(setup)
-    network = policy.network
-    tests = [_check_golden(setup, policy)]
+def check_network(setup: Setup, network: Any, device: torch.device) -> tuple[SelfTest, ...]:
+    """Tests of the loaded network, on one made-up observation.
+
+    Args:
+        setup: What was read.
+        network: A `TokenNetwork` that is `Probed`, or a `ReasoningNetwork` with a `causal_probe`.
+        device: Where it runs.
+    """
     with torch.no_grad():
-        inputs = network.prepare(observation)
+        inputs = network.prepare(blank_observation(setup))
         if setup.codec is None:
-            tests.append(_check_causality(network, inputs))
-        else:
-            context = network.prefill(inputs, np.zeros((0, setup.codec.dim), np.float32))
-            tests.append(_check_bidirectionality(network, context, policy.device))
-            tests.append(_check_vocabulary(setup, network, context, policy.device))
-    return tuple(tests)
+            return (_check_causality(network, inputs),)
+        context = network.prefill(inputs, np.zeros((0, setup.codec.dim), np.float32))
+        return _check_vocabulary(setup, network, context, device), _check_bidirectionality(network, context, device)
+
+
+def check_answer(setup: Setup, policy: Policy) -> tuple[SelfTest, ...]:
+    """Tests of the whole policy."""
+    problem, detail = golden_problem(policy, setup.folder)
+    return (SelfTest("golden chunk", problem, detail),)
 
 
 def blank_observation(setup: Setup) -> Observation:
@@ -130,6 +136,8 @@ def _check_bidirectionality(network: Any, context: Any, device: torch.device) ->
 
 def _check_causality(network: Any, inputs: Any) -> SelfTest:
     change = network.causal_probe(inputs)
+    if not np.isfinite(change):
+        return SelfTest("attention", "the hidden states hold NaN or infinity; the weights are damaged.")
     if change > 0.0:
         return SelfTest("attention", f"an earlier token sees a later one (by {change:.2g}); the model is causal.")
     return SelfTest("attention", "", "no token sees a later one")
@@ -150,8 +158,3 @@ def _check_vocabulary(setup: Setup, network: Any, context: Any, device: torch.de
     if not bool(torch.isfinite(logits).all()):
         return SelfTest(name, "the network's scores hold NaN or infinity; the weights are damaged or of another model.")
     return SelfTest(name, "", f"{setup.codec.vocabulary} action tokens in {setup.codec.length} positions")
-
-
-def _check_golden(setup: Setup, policy: Policy) -> SelfTest:
-    problem, detail = golden_problem(policy, setup.folder)
-    return SelfTest("golden chunk", problem, detail)

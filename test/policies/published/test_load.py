@@ -185,7 +185,7 @@ def test_a_number_of_cameras_that_the_config_contradicts_is_refused(copy_of, dep
     load_policy(folder, deployment=deployment_of("dd_vla", cameras=("front",)))
 
 
-@pytest.mark.parametrize("system", ["dd_vla", "ud_vla", "llada_vla"])
+@pytest.mark.parametrize("system", ["dd_vla", "ud_vla", "dfm_vla", "llada_vla"])
 def test_a_causal_mask_where_the_weights_want_none_is_found_before_anything_moves(
     system, fresh, deployment_of, monkeypatch
 ):
@@ -196,11 +196,8 @@ def test_a_causal_mask_where_the_weights_want_none_is_found_before_anything_move
         return decode(self, x, cache, torch.ones(length, cache.length + length).tril(cache.length).bool(), positions)
 
     monkeypatch.setattr(Trunk, "decode", causal)
-    policy = deployment_of(system)
-    if system == "ud_vla":  # words never see the actions there; the current images do
-        policy = deployment_of(system, attention="merged")
     with pytest.raises(CheckpointError, match="attention: the prompt does not see the action tokens, and must"):
-        load_policy(fresh(system), deployment=policy)
+        load_policy(fresh(system), deployment=deployment_of(system))
 
 
 @pytest.mark.parametrize("system", ["dd_vla", "llada_vla"])
