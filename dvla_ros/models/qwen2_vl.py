@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dvla_ros.models.attention import causal_mask
 from dvla_ros.models.head import TokenRows
-from dvla_ros.models.key_value_cache import StaticCache
+from dvla_ros.models.key_value_cache import PrefixCache, StaticCache
 from dvla_ros.models.language_model import LanguageModel, locate_language_model
 from dvla_ros.models.qwen2_vl_config import Qwen2VisionConfig, Qwen2VLConfig
 from dvla_ros.models.qwen2_vl_positions import Grid, sequence_positions
@@ -52,7 +52,7 @@ class ReadPrompt:
     """
 
     hidden: Tensor
-    cache: StaticCache
+    cache: StaticCache | PrefixCache
     next_position: int
 
 
@@ -100,9 +100,8 @@ class Qwen2VL(nn.Module):
             embedded = embedded.masked_scatter(is_image.unsqueeze(-1), self.features(question.patches, question.grids))
         return embedded.unsqueeze(0)
 
-    @torch.no_grad()
     def read(self, question: Question, longest_answer: int = 0) -> ReadPrompt:
-        """Run a prompt; room is made for an answer of so many tokens.
+        """Run a prompt; room is made for an answer of so many tokens, where no gradients are recorded.
 
         Raises:
             ObservationError: The image tokens are not those of the images.
@@ -110,13 +109,15 @@ class Qwen2VL(nn.Module):
         merge, length = self.config.vision.spatial_merge_size, question.ids.shape[0]
         positions = sequence_positions(question.ids.tolist(), question.grids, self.config.image_token, merge)
         device = question.ids.device
-        cache = self.language.trunk.static_cache(1, length + longest_answer)
-        hidden, cache = self.language.trunk.extend(
+        trunk = self.language.trunk
+        cache: StaticCache | PrefixCache = (
+            PrefixCache() if torch.is_grad_enabled() else trunk.static_cache(1, length + longest_answer)
+        )
+        hidden, cache = trunk.extend(
             self.embed(question), cache, causal_mask(length, length, device), positions.to(device)
         )
         return ReadPrompt(hidden, cache, int(positions.max()) + 1)
 
-    @torch.no_grad()
     def say(self, prompt: ReadPrompt, max_tokens: int, late: Callable[[], bool] = lambda: False) -> SaidWords:
         """Say the likeliest word, one after the other.
 

@@ -25,7 +25,6 @@ class Qwen2Vla(nn.Module):
         head = config.head
         self.policy_head = ConditionalUnet1D(head) if isinstance(head, Unet1DConfig) else ScaleDP(head)
 
-    @torch.no_grad()
     def condition(self, prompt: ReadPrompt, answer: SaidWords | None, state: Tensor | None) -> Tensor:
         """What the action head is told.
 

@@ -6,7 +6,7 @@ A folder has either the complete set or none: files get their names when all are
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -87,7 +87,12 @@ def _to_write(name: str, expected: Expected, tensors: list[Tensor], dtype: torch
 
 
 def write_tensors(
-    folder: Path, tensors: Iterable[TensorToWrite], *, shard_bytes: int = SHARD_BYTES, stem: str = "model"
+    folder: Path,
+    tensors: Iterable[TensorToWrite],
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    stem: str = "model",
+    shards_like: Mapping[str, str] | None = None,
 ) -> tuple[Path, ...]:
     """Write tensors that are made one after the other.
 
@@ -96,18 +101,20 @@ def write_tensors(
         tensors: What to write.
         shard_bytes: Weights longer than this are split into files of at most this length of tensors.
         stem: Start of the files' names.
+        shards_like: The file of every tensor by its name, to write the same shards again, whatever their length.
 
     Returns:
         The files, the index last.
 
     Raises:
         CheckpointError: The folder holds a checkpoint already.
-        ConfigurationError: There is nothing to write, a name occurs twice, or a tensor is not what was announced.
+        ConfigurationError: There is nothing to write, a name occurs twice, a tensor is not what was announced, or
+            `shards_like` does not name its file.
     """
     planned = list(tensors)
     _check(planned)
     _refuse_to_overwrite(folder, stem)
-    shards = _shards(planned, shard_bytes)
+    shards = _shards(planned, shard_bytes) if shards_like is None else _shards_like(planned, shards_like)
     count = len(shards)
     names = [f"{stem}{SUFFIX}"] if count == 1 else [f"{stem}-{i:05}-of-{count:05}{SUFFIX}" for i in range(1, count + 1)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,6 +162,14 @@ def _shards(planned: list[TensorToWrite], shard_bytes: int) -> list[list[TensorT
             filled = 0
         shards[-1].append(each)
         filled += each.nbytes
+    return [sorted(shard, key=lambda each: -each.dtype.itemsize) for shard in shards]
+
+
+def _shards_like(planned: list[TensorToWrite], files: Mapping[str, str]) -> list[list[TensorToWrite]]:
+    if unknown := [each.name for each in planned if each.name not in files]:
+        raise ConfigurationError(f"It is not said which file {unknown[:10]} are to be written to.")
+    names = sorted({files[each.name] for each in planned})
+    shards = [[each for each in planned if files[each.name] == name] for name in names]
     return [sorted(shard, key=lambda each: -each.dtype.itemsize) for shard in shards]
 
 

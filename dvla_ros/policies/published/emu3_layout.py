@@ -110,6 +110,10 @@ class Emu3Setup:
         """The weights of the language model."""
         return TensorFiles.open(self.folder)
 
+    def side_files(self, network: object) -> Mapping[str, nn.Module]:
+        """See `Setup`: all weights lie in the main files."""
+        return {}
+
     def network(self, device: torch.device, dtype: torch.dtype) -> Emu3Network:
         """The networks with their weights; the image tokenizer always in float32, see `Emu3Vq`."""
         vision_weights = TensorFiles.open(self.vision_folder)

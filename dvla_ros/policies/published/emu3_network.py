@@ -87,7 +87,7 @@ class Emu3Network:
         attention: str,
         longest: int,
     ) -> None:
-        self._model = language_model.eval()
+        self.model = language_model.eval()
         self._vision = vision.eval()
         self._encode_text = encode_text
         self._images = tuple(images)
@@ -97,7 +97,7 @@ class Emu3Network:
         self._device = language_model.embed_tokens.weight.device
         self._ids = sequence.emu3_ids().to(self._device)
         self._segment_of = _segment_of_positions(sequence.canvas).to(self._device)
-        self._model.trunk.pack()
+        self.model.trunk.pack()
 
     @property
     def canvas(self) -> Canvas:
@@ -121,7 +121,6 @@ class Emu3Network:
         text = torch.tensor([self._text(observation.instruction)], device=self._device)
         return Inputs(text, tuple(pixels))
 
-    @torch.no_grad()
     def prefill(self, inputs: Inputs, frozen: np.ndarray) -> Context:
         """Images to codes, and what no step changes; frozen rows are not looked at."""
         ids = [inputs.text]
@@ -129,7 +128,7 @@ class Emu3Network:
             ids.append(grid.segment_ids(self._vision.encode(image)))
         if not self._sequence.imagines:
             ids.append(inputs.text.new_tensor([[BOA]]))
-        prompt = self._model.embed(torch.cat(ids, dim=1))
+        prompt = self.model.embed(torch.cat(ids, dim=1))
         text_length = inputs.text.shape[1]
         levels = Levels.of(self._sequence.blocks(text_length), self._device)
         cached = self._cached_positions(text_length)
@@ -137,7 +136,6 @@ class Emu3Network:
         mask = None if self._sequence.imagines else attention_mask(levels, self._attention, slice(cached, None))
         return Context(prompt, text_length, levels, cache, last if cached == prompt.shape[1] else None, mask)
 
-    @torch.no_grad()
     def logits(self, context: Context, tokens: Tensor) -> Tensor:
         """Logits `[B, L, V]`; -inf where a segment has no such id or may not choose it."""
         parts = self._hidden_before(context, tokens).split([s.length for s in self.canvas.segments], dim=1)
@@ -147,7 +145,7 @@ class Emu3Network:
     def token_table(self) -> Tensor:
         """Embeddings float32 `[V, W]` of the action's ids; see `TokenNetwork.token_table`."""
         segment = self.canvas.segments[-1]
-        table = self._model.embed(self._ids[-1, : segment.vocabulary]).float()
+        table = self.model.embed(self._ids[-1, : segment.vocabulary]).float()
         return torch.cat([table, table[-1:].expand(self.canvas.vocabulary - len(table), -1)])
 
     def imagined(self, context: Context, tokens: np.ndarray) -> dict[str, np.ndarray]:
@@ -168,12 +166,11 @@ class Emu3Network:
         """Emu3 has none."""
         return {}
 
-    @torch.no_grad()
     def prompt_hidden(self, context: Context, tokens: Tensor) -> Tensor:
         """Last hidden state `[B, W]` where the images of now end; everything is run, without a cache."""
         x = self._joined(context.prompt, tokens)
         mask = None if self._attention == "full" else self._visible(context, tokens)
-        hidden: Tensor = self._model.trunk(x, mask)
+        hidden: Tensor = self.model.trunk(x, mask)
         return hidden[:, context.text_length + self._sequence.images_length - 1]
 
     def _text(self, instruction: str) -> list[int]:
@@ -201,7 +198,7 @@ class Emu3Network:
             return PrefixCache(), None
         within = slice(0, prefix.shape[1])
         mask = attention_mask(levels, self._attention, within, within)
-        hidden, cache = self._model.trunk.extend(prefix, PrefixCache(), mask)
+        hidden, cache = self.model.trunk.extend(prefix, PrefixCache(), mask)
         return cache, hidden[:, -1:]
 
     def _hidden_before(self, context: Context, tokens: Tensor) -> Tensor:
@@ -210,13 +207,13 @@ class Emu3Network:
         rest = context.prompt[:, cached:]
         mask = self._visible(context, tokens)[..., cached:, :] if self._sequence.imagines else context.mask
         cache = context.cache if len(tokens) == 1 else context.cache.repeat(len(tokens))
-        hidden = self._model.trunk.decode(self._joined(rest, tokens), cache, mask)
+        hidden = self.model.trunk.decode(self._joined(rest, tokens), cache, mask)
         if context.last is None:
             return hidden[:, rest.shape[1] - 1 : -1]
         return torch.cat([context.last.expand(len(tokens), -1, -1), hidden[:, :-1]], dim=1)
 
     def _joined(self, prompt: Tensor, tokens: Tensor) -> Tensor:
-        canvas = self._model.embed(self._ids[self._segment_of, tokens])
+        canvas = self.model.embed(self._ids[self._segment_of, tokens])
         return torch.cat([prompt.expand(len(tokens), -1, -1), canvas], dim=1)
 
     def _visible(self, context: Context, tokens: Tensor) -> Tensor:
@@ -229,9 +226,9 @@ class Emu3Network:
 
     def _head(self, segment: str, hidden: Tensor) -> Tensor:
         if segment == ACTION:
-            own = self._sequence.action_logits(self._model.lm_head(hidden, self._sequence.action_rows))
+            own = self._sequence.action_logits(self.model.lm_head(hidden, self._sequence.action_rows))
         else:
-            own = self._model.lm_head(hidden, self._sequence.image_rows)
+            own = self.model.lm_head(hidden, self._sequence.image_rows)
         return functional.pad(own, (0, self.canvas.vocabulary - own.shape[-1]), value=-torch.inf)
 
 

@@ -78,11 +78,14 @@ class Setup(Protocol):
         """
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Any:
-        """The networks with their weights: a `TokenNetwork` or a `ReasoningNetwork`.
+        """The networks with their weights: a `TokenNetwork` or a `ReasoningNetwork`, whose `model` is the skeleton's.
 
         Raises:
             CheckpointError: Weights are missing, unexpected or misshapen, or a file is unreadable.
         """
+
+    def side_files(self, network: Any) -> Mapping[str, nn.Module]:
+        """What lies in `.pt` files of its own, by file name."""
 
 
 class Layout(Protocol):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
+from torch import nn
 
 from dvla_ros.actions.bin_chunk_codec import BinChunkCodec
 from dvla_ros.actions.intervals import UniformIntervals
@@ -104,6 +105,10 @@ class LladaVSetup:
     def tensors(self) -> TensorSource:
         """See `Setup.tensors`."""
         return self.source
+
+    def side_files(self, network: object) -> Mapping[str, nn.Module]:
+        """See `Setup`: all weights lie in the main files."""
+        return {}
 
     def network(self, device: torch.device, dtype: torch.dtype) -> LladaVNetwork:
         """See `Setup.network`."""

@@ -92,7 +92,7 @@ class LladaVNetwork:
     ) -> None:
         if attention not in get_args(LladaVAttention):
             raise ConfigurationError(f"LLaDA-V's attention is one of {get_args(LladaVAttention)}, got {attention!r}.")
-        self._model = model.eval()
+        self.model = model.eval()
         self._words = model.language_model
         self._words.trunk.pack()
         self._prompt = prompt
@@ -130,20 +130,17 @@ class LladaVNetwork:
         images = tuple(self._cut(observation.images[name], name).to(self.device) for name in self._cameras)
         return LladaVInputs(images, before, after, len(after) - words.after_image.index(END_OF_TURN))
 
-    @torch.no_grad()
     def prefill(self, inputs: LladaVInputs, frozen: np.ndarray) -> LladaVContext:
         """See `TokenNetwork.prefill`; frozen rows are tokens of the canvas and nothing else."""
-        images = [self._model.image_features(image.pixels, image.width, image.height) for image in inputs.images]
+        images = [self.model.image_features(image.pixels, image.width, image.height) for image in inputs.images]
         embedded = torch.cat([self._words.embed(inputs.before), *images, self._words.embed(inputs.after)])[None]
         cache = None if self.prompt_sees_canvas else self._words.trunk.prefill(embedded)
         return LladaVContext(embedded, cache, embedded.shape[1] - inputs.behind_instruction - 1)
 
-    @torch.no_grad()
     def logits(self, context: LladaVContext, tokens: Tensor) -> Tensor:
         """Logits `[B, L, V]` for canvases int64 `[B, L]`."""
         return self._words.lm_head(self._hidden(context, tokens), self._rows)
 
-    @torch.no_grad()
     def prompt_hidden(self, context: LladaVContext, tokens: Tensor) -> Tensor:
         """Last hidden state `[B, W]` of the instruction's last token, everything run with canvases int64 `[B, L]`."""
         prompt, canvas = context.embedded.shape[1], tokens.shape[1]

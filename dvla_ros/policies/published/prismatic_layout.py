@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dvla_ros.actions.bin_chunk_codec import BinChunkCodec
 from dvla_ros.actions.bins import UniformBins
@@ -107,6 +108,12 @@ class PrismaticSetup:
     def tensors(self) -> TensorSource:
         """See `Setup`."""
         return self.weights.source()
+
+    def side_files(self, network: Any) -> Mapping[str, nn.Module]:
+        """See `Setup`: the state's projector."""
+        if self.proprio is None or network.projector is None:
+            return {}
+        return {self.proprio.path.name: network.projector}
 
     def network(self, device: torch.device, dtype: torch.dtype) -> PrismaticNetwork:
         """See `Setup`."""

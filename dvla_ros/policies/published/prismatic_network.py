@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.control.observation import Observation
@@ -127,6 +127,11 @@ class PrismaticNetwork:
     def device(self) -> torch.device:
         """Where the network runs."""
         return self._weight.device
+
+    @property
+    def projector(self) -> nn.Module | None:
+        """What turns the state into a token; None for a network that takes none."""
+        return None if self._state is None else self._state.projector
 
     @property
     def prompt_sees_canvas(self) -> bool:

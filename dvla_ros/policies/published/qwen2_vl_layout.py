@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.actions.standardizer import Standardizer
@@ -118,6 +119,10 @@ class Qwen2VlSetup:
             CheckpointError: Files are missing or broken, or adapter and base do not go together.
         """
         return self.weights.source()
+
+    def side_files(self, network: object) -> Mapping[str, nn.Module]:
+        """See `Setup`: all weights lie in the main files."""
+        return {}
 
     def network(self, device: torch.device, dtype: torch.dtype) -> Qwen2VlNetwork:
         """The networks with their weights.

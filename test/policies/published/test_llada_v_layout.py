@@ -152,7 +152,7 @@ def test_an_adapter_is_merged_into_its_base(written: Path, tmp_path: Path):
     merged = network._words.trunk.layers[1].self_attn.q_proj.weight
     torch.testing.assert_close(merged, base + 2.0 * up @ down, atol=5e-2, rtol=1e-2)  # rounded to bfloat16
     assert (merged - base).abs().max() > 1.0
-    assert torch.equal(network._model.mm_projector[2].bias, projector)
+    assert torch.equal(network.model.mm_projector[2].bias, projector)
 
 
 def add_used_token(tokenizer: dict[str, Any]) -> None:
