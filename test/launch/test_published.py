@@ -1,0 +1,54 @@
+"""A small checkpoint in each published layout drives the simulated WidowX through the ROS nodes."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
+from dvla_ros.nodes.session import simulated_robot
+from dvla_ros.policies.published.fresh import WRITERS
+
+READY_S = 100.0
+DEPLOYMENTS = {
+    "dd_vla": {},
+    # A third of the image tokens and few steps: the noise over 32 777 ids per position is what takes the time.
+    "ud_vla": {"image_sizes": [[80, 80], [80, 80]], "decoding": {"num_steps": 2, "greedy": True}},
+    "dfm_vla": {"system": "dfm_vla", "image_sizes": [[80, 80], [80, 80]]},
+    "llada_vla": {},
+    "diffusion_vla": {"decoding": {"max_reasoning_tokens": 4}},
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def environment():
+    """The session isolates its ROS domain through environment variables."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("system", WRITERS)
+def test_a_published_checkpoint_drives_the_arm(system, environment, tmp_path):
+    folder = tmp_path / "run" / f"{system}--50000_chkpt"
+    WRITERS[system](folder, size="small", seed=0)
+    deployment = tmp_path / "deployment.yaml"
+    deployment.write_text(yaml.safe_dump(DEPLOYMENTS[system]))
+    cameras = "front" if system == "llada_vla" else "front,wrist"
+    given = {"checkpoint": str(folder), "deployment": str(deployment), "cameras": cameras}
+    with simulated_robot("test_published", given, tmp_path / "log") as session:
+        runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
+        runner.wait_until_ready(READY_S)
+        episode = runner.run(EpisodeRequest("pick_red", 1, "pick up the red cube", 4.0))
+        chunks = runner.monitor.chunks()
+    shutil.rmtree(folder)
+    assert episode.outcome in ("timeout", "wrong_object", "success"), episode.detail
+    assert episode.chunks >= 2 and len(episode.timings) >= 1  # a command answered a chunk
+    moved = np.abs(np.concatenate([chunk.chunk.actions for chunk in chunks])[:, :3])
+    assert 0.0 < moved.max() <= 0.0081  # metres a step: the bounds of the statistics
+    assert f"{system} ready" in (tmp_path / "log" / "policy_node.log").read_text()
