@@ -45,6 +45,7 @@ class PublishedConfig:
         device: cpu or cuda.
         dtype: Type of the weights once loaded.
         chunk: Whether to infer a chunk, too.
+        decoding: Settings of the decoder to replace, as name=value, e.g. num_steps=1.
         folder: Where to write; a temporary folder by default. Removed afterwards.
         json: File for the figures.
     """
@@ -54,6 +55,7 @@ class PublishedConfig:
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     chunk: bool = True
+    decoding: tuple[str, ...] = ()
     folder: Path | None = None
     json: Path | None = None
 
@@ -65,15 +67,17 @@ class PublishedConfig:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; `--only SYSTEM FOLDER` is what a process of its own does."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["--only"]:
-        print(json.dumps(measured(words[1], Path(words[2]), tyro.cli(PublishedConfig, args=words[3:]))))
-        return 0
     try:
+        if words[:1] == ["--only"]:
+            print(json.dumps(measured(words[1], Path(words[2]), tyro.cli(PublishedConfig, args=words[3:]))))
+            return 0
         config = tyro.cli(PublishedConfig, args=words)
         rows = [in_a_process(system, config, words) for system in config.systems]
     except DvlaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except subprocess.CalledProcessError as error:
+        return int(error.returncode)  # it has said why
     figures = {"machine": machine_line(), "config": {**asdict(config), "folder": None, "json": None}, "rows": rows}
     console.print(table_of(rows, figures))
     if config.json is not None:
@@ -100,6 +104,7 @@ def measured(system: str, folder: Path, config: PublishedConfig) -> dict[str, An
     from dvla_ros.policies.published.load import make_policy
     from dvla_ros.policies.published.recognise import read_setup
     from dvla_ros.policies.published.self_tests import blank_observation
+    from dvla_ros.policies.settings import parse_settings
     from dvla_ros.weights.tensor_files import TensorFiles
 
     started = time.perf_counter()
@@ -125,7 +130,7 @@ def measured(system: str, folder: Path, config: PublishedConfig) -> dict[str, An
         "nfe": None,
     }
     if config.chunk:
-        policy = make_policy(setup, network, config.device)
+        policy = make_policy(setup, network, config.device, parse_settings(config.decoding))
         asked = time.perf_counter()
         prediction = policy.predict(blank_observation(setup), seed=0)
         figures |= {"chunk_s": time.perf_counter() - asked, "nfe": prediction.nfe}

@@ -4,5 +4,17 @@ Elsewhere the same node table is tested through `dvla bringup` (test/nodes/test_
 """
 
 import importlib.util
+import os
+
+import pytest
 
 collect_ignore = [] if importlib.util.find_spec("launch_ros") else ["test_widowx_launch.py", "test_servo_launch.py"]
+
+
+@pytest.fixture
+def environment():
+    """The session isolates its ROS domain through environment variables."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

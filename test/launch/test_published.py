@@ -1,36 +1,18 @@
 """A small checkpoint in each published layout drives the simulated WidowX through the ROS nodes."""
 
-import os
 import shutil
 
 import numpy as np
 import pytest
 import yaml
+from published import DEPLOYMENTS
 
 from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
 from dvla_ros.nodes.session import simulated_robot
 from dvla_ros.policies.published.fresh import WRITERS
 
 READY_S = 100.0
-DEPLOYMENTS = {
-    "dd_vla": {},
-    # A third of the image tokens and few steps: the noise over 32 777 ids per position is what takes the time.
-    "ud_vla": {"image_sizes": [[80, 80], [80, 80]], "decoding": {"num_steps": 2, "greedy": True}},
-    "dfm_vla": {"system": "dfm_vla", "image_sizes": [[80, 80], [80, 80]]},
-    "llada_vla": {},
-    "diffusion_vla": {"decoding": {"max_reasoning_tokens": 4}},
-}
-
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def environment():
-    """The session isolates its ROS domain through environment variables."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.mark.parametrize("system", WRITERS)

@@ -1,7 +1,5 @@
 """Each shipped policy picks up a cube through the ROS nodes: `system:=NAME` is all that changes."""
 
-import os
-
 import pytest
 
 from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
@@ -14,15 +12,6 @@ SCENES = (3001, 3002, 3003)
 """One of these must succeed: the nodes run in real time, and a loaded machine may spoil an episode."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def environment():
-    """The session isolates its ROS domain through environment variables."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def test_every_system_is_shipped():

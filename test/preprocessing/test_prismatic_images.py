@@ -98,7 +98,7 @@ def test_a_missing_or_broken_file_is_refused_with_the_fix(tmp_path):
     with pytest.raises(CheckpointError, match="There is no preprocessor_config.json in .* Copy it from the base model"):
         PrismaticImages.open(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match="is not valid JSON"):
         PrismaticImages.open(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text("[]")
     with pytest.raises(CheckpointError, match="must hold a JSON object, got list"):

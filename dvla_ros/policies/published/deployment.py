@@ -10,7 +10,11 @@ from dvla_ros.actions.gripper import gripper_convention
 from dvla_ros.control.bridge import ACTION_NAMES
 from dvla_ros.control.chunk import ControlMode
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.checkpoint import dataclass_from_json
+
+STATE_WIDTH = len(ACTION_NAMES)
+"""Numbers of the robot's state: x, y, z, roll, pitch, yaw, gripper."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,29 @@ class Deployment:
         raise ConfigurationError(
             f"The checkpoint needs '{name}', which is not at {places}; name its place in the deployment file: "
             f"files: {{{name}: PATH}}."
+        )
+
+    def spec(self, system: str, horizon: int, *, imagines: bool = False, reasons: bool = False) -> PolicySpec:
+        """What a policy needs and gives; of the state always the robot's own, whether or not it is looked at.
+
+        Raises:
+            ConfigurationError: More actions are to be executed than a chunk has.
+        """
+        if self.execute_steps > horizon:
+            raise ConfigurationError(
+                f"execute_steps must be at most the {horizon} actions of a chunk, got {self.execute_steps}."
+            )
+        return PolicySpec(
+            system=system,
+            cameras=self.cameras,
+            state_dim=STATE_WIDTH,
+            action_names=self.action_names,
+            mode=ControlMode[self.control_mode],
+            horizon=horizon,
+            execute_steps=self.execute_steps or horizon,
+            dt=self.dt,
+            imagines=imagines,
+            reasons=reasons,
         )
 
     def seen_by(self, *cameras: str) -> "Deployment":

@@ -18,8 +18,6 @@ from torch import nn
 
 from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
 from dvla_ros.actions.normalization import Normalizer
-from dvla_ros.control.bridge import ACTION_NAMES
-from dvla_ros.control.chunk import ControlMode
 from dvla_ros.denoising.registry import override
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.emu3 import VISUAL, Emu3Config, is_emu3, size_text
@@ -164,7 +162,7 @@ class Emu3Layout:
             system=system,
             folder=folder,
             deployment=deployment,
-            spec=_spec(system, deployment, codec),
+            spec=deployment.spec(system, codec.horizon, imagines=system == UD_VLA),
             codec=codec,
             decoding=_decoding(system, sequence, deployment),
             attention=_attention(system, deployment),
@@ -175,24 +173,6 @@ class Emu3Layout:
             images=images,
             sequence=sequence,
         )
-
-
-def _spec(system: str, deployment: Deployment, codec: FastChunkCodec) -> PolicySpec:
-    if deployment.execute_steps > codec.horizon:
-        raise ConfigurationError(
-            f"execute_steps must be at most {codec.horizon}, the actions of a chunk, got {deployment.execute_steps}."
-        )
-    return PolicySpec(
-        system=system,
-        cameras=deployment.cameras,
-        state_dim=len(ACTION_NAMES) if deployment.state == "bridge" else 0,
-        action_names=deployment.action_names,
-        mode=ControlMode[deployment.control_mode],
-        horizon=codec.horizon,
-        execute_steps=deployment.execute_steps or codec.horizon,
-        dt=deployment.dt,
-        imagines=system == UD_VLA,
-    )
 
 
 def _decoding(system: str, sequence: Emu3Sequence, deployment: Deployment) -> Mapping[str, object]:

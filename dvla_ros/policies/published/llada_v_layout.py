@@ -16,7 +16,6 @@ from torch import nn
 from dvla_ros.actions.bin_chunk_codec import BinChunkCodec
 from dvla_ros.actions.intervals import UniformIntervals
 from dvla_ros.actions.normalization import Normalizer
-from dvla_ros.control.chunk import ControlMode
 from dvla_ros.denoising.registry import override
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.llada_v import LladaV, StoredParts, locate_llada_v
@@ -38,7 +37,6 @@ from dvla_ros.weights.tensor_files import TensorFiles
 from dvla_ros.weights.tensor_source import HeldTensors, Overlaid, TensorSource
 from dvla_ros.weights.torch_parts import read_torch_part
 
-STATE_WIDTH = 7  # of every robot here; it is measured and not looked at
 _BASE = "base"
 _TOWER = "vision_tower"
 _TRAINED_BESIDE = "non_lora_trainables.bin"
@@ -147,6 +145,7 @@ class LladaVLayout:
     def read(self, folder: Path, config: Mapping[str, Any], deployment: Deployment) -> LladaVSetup:
         """See `Layout.read`."""
         deployment = deployment.seen_by("front")
+        _check_images(deployment)
         sizes = LladaVConfig.from_json(config, _tower_config(deployment))
         source = _source(folder, deployment)
         statistics = deployment.file("statistics", folder / STATISTICS)
@@ -163,7 +162,7 @@ class LladaVLayout:
             system=LLADA_VLA.name,
             folder=folder,
             deployment=deployment,
-            spec=_spec(deployment, codec),
+            spec=deployment.spec(LLADA_VLA.name, codec.horizon),
             codec=codec,
             normalizer=normalizer,
             decoding=override(LLADA_VLA.decoding, deployment.decoding),
@@ -176,25 +175,11 @@ class LladaVLayout:
         )
 
 
-def _spec(deployment: Deployment, codec: BinChunkCodec) -> PolicySpec:
+def _check_images(deployment: Deployment) -> None:
     if deployment.image_sizes:
         raise ConfigurationError(
             f"LLaDA-V has one size for all images, got image_sizes {deployment.image_sizes}; leave them out."
         )
-    if deployment.execute_steps > codec.horizon:
-        raise ConfigurationError(
-            f"execute_steps must be at most the {codec.horizon} actions of a chunk, got {deployment.execute_steps}."
-        )
-    return PolicySpec(
-        system=LLADA_VLA.name,
-        cameras=deployment.cameras,
-        state_dim=STATE_WIDTH,
-        action_names=deployment.action_names,
-        mode=ControlMode[deployment.control_mode],
-        horizon=codec.horizon,
-        execute_steps=deployment.execute_steps or codec.horizon,
-        dt=deployment.dt,
-    )
 
 
 def _attention(deployment: Deployment) -> LladaVAttention:

@@ -11,8 +11,6 @@ from torch import nn
 from dvla_ros.actions.bin_chunk_codec import BinChunkCodec
 from dvla_ros.actions.bins import UniformBins
 from dvla_ros.actions.normalization import Normalizer
-from dvla_ros.control.bridge import ACTION_NAMES
-from dvla_ros.control.chunk import ControlMode
 from dvla_ros.denoising.canvas import Canvas, Segment
 from dvla_ros.denoising.masked import MaskedConfig
 from dvla_ros.denoising.registry import override
@@ -20,7 +18,7 @@ from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.prismatic import Prismatic, locate_prismatic
 from dvla_ros.models.prismatic_config import PrismaticConfig
 from dvla_ros.policies.base import PolicySpec
-from dvla_ros.policies.published.deployment import Deployment
+from dvla_ros.policies.published.deployment import STATE_WIDTH, Deployment
 from dvla_ros.policies.published.layout import Skeleton
 from dvla_ros.policies.published.prismatic_network import ATTENTIONS, PrismaticNetwork, StateInput
 from dvla_ros.policies.published.prismatic_statistics import PrismaticStatistics
@@ -32,7 +30,6 @@ from dvla_ros.preprocessing.openvla_prompt import OpenVlaPrompt
 from dvla_ros.preprocessing.prismatic_images import PrismaticImages, PrismaticSettings
 from dvla_ros.weights.streaming import TensorSource, load_into, on_meta
 
-_STATE_WIDTH = len(ACTION_NAMES)  # x y z roll pitch yaw gripper
 _RELEASED_STEPS = 12
 
 
@@ -172,7 +169,7 @@ class PrismaticLayout:
             images=_images(weights.beside(folder, "preprocessor_config.json"), deployment, sizes),
             prompt=_prompt(weights.beside(folder, "tokenizer.json"), sizes),
             codec=codec,
-            spec=_spec(self.systems[0], deployment, codec),
+            spec=deployment.spec(self.systems[0], codec.horizon),
             decoding=_decoding(deployment),
             attention=_attention(deployment),
         )
@@ -209,9 +206,9 @@ def _state(proprio: ProprioPart | None, statistics: PrismaticStatistics, deploym
             f"{proprio.path} takes a state of {proprio.state_dim} numbers, {statistics.source}, {statistics.key}, has "
             f"statistics of {normalizer.dim}; take both from one training run."
         )
-    if proprio.state_dim != _STATE_WIDTH:
+    if proprio.state_dim != STATE_WIDTH:
         raise CheckpointError(
-            f"{proprio.path} takes a state of {proprio.state_dim} numbers; this robot's has {_STATE_WIDTH} (x y z roll "
+            f"{proprio.path} takes a state of {proprio.state_dim} numbers; this robot's has {STATE_WIDTH} (x y z roll "
             "pitch yaw gripper). LIBERO's has 8 and ALOHA's 14: fine-tune on data of this robot."
         )
     return normalizer
@@ -251,22 +248,6 @@ def _prompt(folder: Path, sizes: PrismaticConfig) -> OpenVlaPrompt:
             "both from one training run."
         )
     return prompt
-
-
-def _spec(system: str, deployment: Deployment, codec: BinChunkCodec) -> PolicySpec:
-    execute_steps = deployment.execute_steps or codec.horizon
-    if execute_steps > codec.horizon:
-        raise ConfigurationError(f"execute_steps must be at most the {codec.horizon} of a chunk, got {execute_steps}.")
-    return PolicySpec(
-        system=system,
-        cameras=deployment.cameras,
-        state_dim=_STATE_WIDTH,
-        action_names=deployment.action_names,
-        mode=ControlMode[deployment.control_mode],
-        horizon=codec.horizon,
-        execute_steps=execute_steps,
-        dt=deployment.dt,
-    )
 
 
 def _decoding(deployment: Deployment) -> Mapping[str, object]:

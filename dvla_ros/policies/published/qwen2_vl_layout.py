@@ -11,15 +11,13 @@ from torch import nn
 
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.actions.standardizer import Standardizer
-from dvla_ros.control.bridge import ACTION_NAMES
-from dvla_ros.control.chunk import ControlMode
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.qwen2_vl_config import tokens
 from dvla_ros.models.qwen2_vla import UNUSED_WITHOUT_FILM, Qwen2Vla, locate_qwen2_vla
 from dvla_ros.models.qwen2_vla_config import Qwen2VlaConfig
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.ddim_decoding import ddim_decoding
-from dvla_ros.policies.published.deployment import Deployment
+from dvla_ros.policies.published.deployment import STATE_WIDTH, Deployment
 from dvla_ros.policies.published.dexvla_statistics import FILE as STATISTICS
 from dvla_ros.policies.published.dexvla_statistics import DexVlaStatistics
 from dvla_ros.policies.published.layout import Skeleton
@@ -30,7 +28,6 @@ from dvla_ros.preprocessing.json_file import read_json, read_optional_json
 from dvla_ros.weights.streaming import load_into, on_meta
 from dvla_ros.weights.tensor_source import TensorSource
 
-_STATE_WIDTH = len(ACTION_NAMES)  # x y z roll pitch yaw gripper
 _LONGEST_ANSWER = 256  # tokens, as released
 
 
@@ -42,6 +39,7 @@ class Qwen2VlSetup:
         system: `diffusion_vla`.
         folder: The checkpoint.
         deployment: How it is used.
+        spec: What the policy needs and gives.
         config: Sizes of the networks.
         weights: Where they are.
         reader: Makes prompts of observations.
@@ -54,6 +52,7 @@ class Qwen2VlSetup:
     system: str
     folder: Path
     deployment: Deployment
+    spec: PolicySpec
     config: Qwen2VlaConfig
     weights: Qwen2VlWeights
     reader: Qwen2VlReader
@@ -61,21 +60,6 @@ class Qwen2VlSetup:
     state: Standardizer | None
     statistics: Path
     codec: None = field(default=None)
-
-    @property
-    def spec(self) -> PolicySpec:
-        """What the policy needs and gives."""
-        return PolicySpec(
-            system=self.system,
-            cameras=self.deployment.cameras,
-            state_dim=_STATE_WIDTH,
-            action_names=self.deployment.action_names,
-            mode=ControlMode[self.deployment.control_mode],
-            horizon=self.config.horizon,
-            execute_steps=self.deployment.execute_steps or self.config.horizon,
-            dt=self.deployment.dt,
-            reasons=self.config.using_film,
-        )
 
     @property
     def decoding(self) -> Mapping[str, object]:
@@ -175,6 +159,7 @@ class Qwen2VlLayout:
             system=self.systems[0],
             folder=folder,
             deployment=deployment,
+            spec=deployment.spec(self.systems[0], sizes.horizon, reasons=sizes.using_film),
             config=sizes,
             weights=weights,
             reader=Qwen2VlReader.open(folder, processor, sizes.backbone, deployment),
@@ -222,16 +207,12 @@ def _check_deployment(sizes: Qwen2VlaConfig, deployment: Deployment) -> None:
         raise ConfigurationError(f"Qwen2-VL is causal; leave attention empty, got {deployment.attention!r}.")
     if deployment.horizon not in (0, sizes.horizon):
         raise ConfigurationError(f"The action head makes {sizes.horizon} rows, but horizon is {deployment.horizon}.")
-    if deployment.execute_steps > sizes.horizon:
-        raise ConfigurationError(
-            f"execute_steps must be in 0..{sizes.horizon}, the rows of a chunk, got {deployment.execute_steps}."
-        )
     if len(deployment.action_names) != sizes.head.action_dim:
         raise CheckpointError(
             f"The checkpoint's actions have {sizes.head.action_dim} numbers, but action_names are "
             f"{len(deployment.action_names)}: {list(deployment.action_names)}. Choose a checkpoint for this robot."
         )
-    expected = _STATE_WIDTH if deployment.state == "bridge" else 0
+    expected = STATE_WIDTH if deployment.state == "bridge" else 0
     if sizes.head.state_dim != expected:
         raise CheckpointError(
             f"The checkpoint takes a state of {sizes.head.state_dim} numbers, but with state: {deployment.state} there "

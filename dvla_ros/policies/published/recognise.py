@@ -1,6 +1,5 @@
 """From a folder to the layout it is of."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 from dvla_ros.errors import CheckpointError
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Layout, Setup
+from dvla_ros.weights.checkpoint_folder import json_in
 
 CONFIG, BASE = "config.json", "base"
 _ADAPTERS = ("adapter_config.json", "lora_adapter/adapter_config.json")
-_LARGEST_CONFIG = 64 * 2**20
 
 
 def is_published(folder: Path) -> bool:
@@ -20,7 +19,7 @@ def is_published(folder: Path) -> bool:
     if not (folder / CONFIG).is_file():
         return _holds_adapter(folder)
     try:
-        config = _read_json(folder / CONFIG)
+        config = json_in(folder, CONFIG)
     except CheckpointError:
         return False
     return "system" not in config and bool({"architectures", "model_type"} & set(config))
@@ -61,7 +60,7 @@ def layouts() -> tuple[Layout, ...]:
 def _config_of(folder: Path, deployment: Deployment) -> Mapping[str, Any]:
     """The configuration of a checkpoint; that of its base, for a folder that holds only an adapter."""
     if (folder / CONFIG).is_file():
-        return _read_json(folder / CONFIG)
+        return json_in(folder, CONFIG)
     if not _holds_adapter(folder):
         raise CheckpointError(f"{folder} is no checkpoint: it has no {CONFIG}.")
     if BASE not in deployment.files:
@@ -69,22 +68,8 @@ def _config_of(folder: Path, deployment: Deployment) -> Mapping[str, Any]:
             f"{folder} holds only a LoRA adapter; name the folder of the model it was trained on in the deployment "
             f"file: files: {{{BASE}: PATH}}."
         )
-    return _read_json(Path(deployment.files[BASE]) / CONFIG)
+    return json_in(Path(deployment.files[BASE]), CONFIG)
 
 
 def _holds_adapter(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _ADAPTERS)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"There is no {path}.")
-    if path.stat().st_size > _LARGEST_CONFIG:
-        raise CheckpointError(f"{path} has {path.stat().st_size} bytes; no configuration is that long.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, got {type(values).__name__}.")
-    return values

@@ -1,24 +1,18 @@
 """Small checkpoints in the published layouts, written once and copied to be spoilt."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from published import DEPLOYMENTS
 
+from dvla_ros.policies.checkpoint import dataclass_from_json
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.fresh import WRITERS
 
 torch.set_num_threads(1)  # small matrices: more threads only wait for each other
-
-DEPLOYMENTS = {
-    "dd_vla": {},
-    # A third of the image tokens and few steps: the noise over 32 777 ids per position is what takes the time.
-    "ud_vla": {"image_sizes": ((80, 80), (80, 80)), "decoding": {"num_steps": 2, "greedy": True}},
-    "dfm_vla": {"system": "dfm_vla", "image_sizes": ((80, 80), (80, 80))},
-    "llada_vla": {},
-    "diffusion_vla": {"decoding": {"max_reasoning_tokens": 4}},
-}
 
 
 @pytest.fixture(scope="session")
@@ -51,4 +45,4 @@ def copy_of(fresh, tmp_path):
 @pytest.fixture
 def deployment_of():
     """A function that gives the deployment of a system's small checkpoint, with changes."""
-    return lambda system, **changes: Deployment(**{**DEPLOYMENTS[system], **changes})
+    return lambda system, **changes: replace(dataclass_from_json(Deployment, DEPLOYMENTS[system]), **changes)

@@ -264,7 +264,7 @@ def test_actions_of_another_width_are_refused(written):
         ({"attention": "full"}, "attention of ud_vla must be one of merged, block_causal, image_causal_first"),
         ({"image_sizes": ((200, 201), (80, 80))}, "image of camera 'front' must have sides that are multiples of 8"),
         ({"image_sizes": ((200, 200), (64, 64))}, "6400 to 1048576 pixels, got [64, 64]; [80, 80] would do"),
-        ({"execute_steps": 6}, "execute_steps must be at most 5"),
+        ({"execute_steps": 6}, "execute_steps must be at most the 5 actions"),
         ({"decoding": {"steps": 3}}, "has no settings ['steps']"),
         (
             {"cameras": ("a", "b", "c"), "image_sizes": ((200, 200),) * 3},

@@ -409,7 +409,7 @@ def test_a_pickle_that_runs_something_is_refused_and_runs_nothing(small_files, t
     [
         ({"unnorm_key": "bridge"}, ConfigurationError, "leave unnorm_key empty, got 'bridge'"),
         ({"horizon": 8}, ConfigurationError, "makes 16 rows, but horizon is 8"),
-        ({"execute_steps": 17}, ConfigurationError, r"0\.\.16.*got 17"),
+        ({"execute_steps": 17}, ConfigurationError, r"the 16 actions.*got 17"),
         ({"attention": "full"}, ConfigurationError, "causal"),
         ({"image_sizes": ((240, 320), (240, 320))}, ConfigurationError, "image_sizes"),
         ({"decoding": {"temperature": 1.0}}, ConfigurationError, "no settings"),
