@@ -16,12 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
-from machine import machine_line
+from machine import machine_line, machine_name
 from PIL import Image
-from publish import wide_console, write_json
-from rich.table import Table
+from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.evaluation.expert_frames import ExpertFrames
+from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.preprocessing.crop_and_resize import center_crop_area, center_crop_sides
 from dvla_ros.preprocessing.jpeg import jpeg_round_trip
 from dvla_ros.preprocessing.lanczos import lanczos3_resize
@@ -29,6 +29,7 @@ from dvla_ros.preprocessing.siglip_images import SiglipImages
 
 console = wide_console()
 SIZE = 224
+PART = "preprocessing"
 Picture = np.ndarray
 
 
@@ -41,12 +42,14 @@ class PreprocessingConfig:
         seed: First scene.
         repeats: Of each time; the least counts.
         json: File for the figures.
+        write: Page whose table is to be renewed.
     """
 
     scenes: int = 8
     seed: int = 0
     repeats: int = 20
     json: Path | None = None
+    write: Path | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,10 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     times = {name: least_ms(step, pictures[0], config.repeats) for name, step in STEPS.items()}
     right = [released(picture) for picture in pictures]
     differences = {name: difference(right, [chain(picture) for picture in pictures]) for name, chain in WRONG.items()}
-    figures = {"machine": machine_line(), "pictures": len(pictures), "ms": times, "differences": differences}
-    show(figures, times, differences)
+    table = table_of(times, differences)
+    show(console, table, f"{len(pictures)} pictures, {machine_line()}", leave_out="")
     if config.json is not None:
+        figures = {"machine": machine_line(), "pictures": len(pictures), "ms": times, "differences": differences}
         write_json(console, config.json, figures)
+    if config.write is not None:
+        write_page(console, config.write, PART, table, f"{len(pictures)} pictures of 640 x 480, {machine_name()}.")
     return 0
 
 
@@ -125,16 +131,13 @@ def difference(right: list[Picture], other: list[Picture]) -> dict[str, float]:
     return {"mean": float(levels.mean()), "greatest": int(levels.max()), "over_1": float((levels > 1).mean())}
 
 
-def show(figures: dict[str, object], times: dict[str, float], differences: dict[str, dict[str, float]]) -> None:
-    """The figures for people."""
-    table = Table("step", "ms", title=str(figures["machine"]))
-    for name, milliseconds in times.items():
-        table.add_row(name, f"{milliseconds:.1f}")
-    console.print(table)
-    table = Table("in the place of the released step", "mean", "greatest", "over 1 level")
+def table_of(times: dict[str, float], differences: dict[str, dict[str, float]]) -> FigureTable:
+    """Steps with their time, then what stands in their place with what it changes."""
+    none = "–"
+    rows = [(name, f"{milliseconds:.1f}", none, none, none) for name, milliseconds in times.items()]
     for name, row in differences.items():
-        table.add_row(name, f"{row['mean']:.2f}", f"{row['greatest']:.0f}", f"{row['over_1']:.1%}")
-    console.print(table)
+        rows.append((f"instead: {name}", none, f"{row['mean']:.2f}", f"{row['greatest']:.0f}", f"{row['over_1']:.1%}"))
+    return FigureTable(("step", "ms", "mean difference", "greatest", "over 1 level"), tuple(rows))
 
 
 if __name__ == "__main__":

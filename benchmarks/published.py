@@ -17,21 +17,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import tyro
 from machine import machine_line
-from publish import wide_console, write_json
-from rich.table import Table
+from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.errors import ConfigurationError, DvlaError
+from dvla_ros.evaluation.markdown_table import FigureTable
 
 console = wide_console()
 SYSTEMS = ("dd_vla", "ud_vla", "dfm_vla", "llada_vla", "diffusion_vla")
 GIGABYTE = 1e9
+PART = "published"
 KEYS = ("system", "parameters", "weights_gb", "write_s", "load_s", "peak_gb", "peak_ratio", "gpu_gb", "chunk_s", "nfe")
 
 
@@ -48,6 +49,7 @@ class PublishedConfig:
         decoding: Settings of the decoder to replace, as name=value, e.g. num_steps=1.
         folder: Where to write; a temporary folder by default. Removed afterwards.
         json: File for the figures.
+        write: Page whose table is to be renewed.
     """
 
     systems: tuple[str, ...] = SYSTEMS
@@ -58,6 +60,7 @@ class PublishedConfig:
     decoding: tuple[str, ...] = ()
     folder: Path | None = None
     json: Path | None = None
+    write: Path | None = None
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.systems if name not in SYSTEMS]:
@@ -78,10 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except subprocess.CalledProcessError as error:
         return int(error.returncode)  # it has said why
-    figures = {"machine": machine_line(), "config": {**asdict(config), "folder": None, "json": None}, "rows": rows}
-    console.print(table_of(rows, figures))
+    line = f"{config.size} size, {config.device}, {config.dtype}. {machine_line()}"
+    table = FigureTable(KEYS, tuple(tuple(cell(row[key]) for key in KEYS) for row in rows))
+    show(console, table, line, leave_out="")
     if config.json is not None:
-        write_json(console, config.json, figures)
+        write_json(console, config.json, {"measured": line, "decoding": list(config.decoding), "rows": rows})
+    if config.write is not None:
+        write_page(console, config.write, f"{PART} {config.size}", table, line)
     return 0
 
 
@@ -147,17 +153,6 @@ def memory(name: str) -> int:
     """A line of /proc/self/status in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
-def table_of(rows: list[dict[str, Any]], figures: dict[str, Any]) -> Table:
-    """The figures for people."""
-    config = figures["config"]
-    table = Table(title=f"{config['size']} size, {config['device']}, {config['dtype']}; {figures['machine']}")
-    for key in KEYS:
-        table.add_column(key, justify="left" if key == "system" else "right")
-    for row in rows:
-        table.add_row(*(cell(row[key]) for key in KEYS))
-    return table
 
 
 def cell(value: object) -> str:

@@ -1,6 +1,7 @@
 """Every published layout through the one door: it drives as it lies on disk, or is refused with the reason."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -249,6 +250,73 @@ def test_a_golden_chunk_is_asked_again(system, copy_of, deployment_of, observati
     rewrite(folder, change)
     with pytest.raises(CheckpointError, match="golden chunk: .*differ"):
         load_policy(folder, deployment=deployment)
+
+
+def first_shard(folder):
+    return sorted(folder.glob("model-*.safetensors"))[0]
+
+
+def truncated(folder):
+    shard = first_shard(folder)
+    shard.write_bytes(shard.read_bytes()[:-100])
+
+
+def gigantic_header(folder):
+    shard = first_shard(folder)
+    shard.write_bytes((2**62).to_bytes(8, "little") + shard.read_bytes()[8:])
+
+
+def index_leads_out(folder):
+    index = json.loads((folder / INDEX).read_text())
+    index["weight_map"] = dict.fromkeys(index["weight_map"], "../../elsewhere.safetensors")
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+def link_leads_out(folder):
+    shard = first_shard(folder)
+    shard.rename(folder.parent / "elsewhere.safetensors")
+    shard.symlink_to(folder.parent / "elsewhere.safetensors")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("attack", [truncated, gigantic_header, index_leads_out, link_leads_out])
+def test_a_hostile_or_broken_folder_is_refused(system, attack, copy_of, deployment_of):
+    folder = copy_of(system)
+    attack(folder)
+    with pytest.raises(CheckpointError, match=r"model-0+1-of|index\.json|elsewhere"):
+        load_policy(folder, deployment=deployment_of(system))
+
+
+class Payload:
+    """Unpickling it would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_a_pickle_in_a_pt_part_or_in_the_statistics_runs_nothing(copy_of, deployment_of, tmp_path):
+    folder = copy_of("dd_vla")
+    part = next(folder.glob("proprio_projector--*.pt"))
+    torch.save({"module.fc1.weight": Payload(tmp_path / "ran")}, part)
+    with pytest.raises(CheckpointError, match="without running code"):
+        load_policy(folder, deployment=deployment_of("dd_vla"))
+    folder = copy_of("diffusion_vla")
+    with (folder / STATISTICS["diffusion_vla"]).open("wb") as file:
+        pickle.dump({"action_min": Payload(tmp_path / "ran")}, file)
+    with pytest.raises(CheckpointError, match="open"):
+        load_policy(folder, deployment=deployment_of("diffusion_vla"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_that_lies_in_a_folder_is_not_run(copy_of, deployment_of, tmp_path):
+    folder = copy_of("dd_vla")
+    for name in ("configuration_prismatic.py", "modeling_prismatic.py", "processing_prismatic.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    load_policy(folder, deployment=deployment_of("dd_vla"))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_another_architecture_is_refused_with_those_that_are_known(tmp_path):
