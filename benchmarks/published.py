@@ -3,7 +3,7 @@
 Examples:
     .venv/bin/python benchmarks/published.py
     .venv/bin/python benchmarks/published.py --size true --device cuda --json benchmarks/results/published_true.json
-    .venv/bin/python benchmarks/published.py --size true --systems dd_vla --dtype bfloat16 --no-chunk
+    .venv/bin/python benchmarks/published.py --size true --systems dd_vla --no-chunk
 
 Each system is written, loaded and asked in a process of its own, so that the peak of its memory is its own. The peak is
 taken over what was resident right before loading, and given as a ratio to the bytes of the weights: what a host must
@@ -46,7 +46,7 @@ class PublishedConfig:
         device: cpu or cuda.
         dtype: Type of the weights once loaded.
         chunk: Whether to infer a chunk, too.
-        decoding: Settings of the decoder to replace, as name=value, e.g. num_steps=1.
+        deadline_s: No denoising step is started after so many seconds; the first always runs, and ends the chunk.
         folder: Where to write; a temporary folder by default. Removed afterwards.
         json: File for the figures.
         write: Page whose table is to be renewed.
@@ -57,7 +57,7 @@ class PublishedConfig:
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     chunk: bool = True
-    decoding: tuple[str, ...] = ()
+    deadline_s: float | None = None
     folder: Path | None = None
     json: Path | None = None
     write: Path | None = None
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = FigureTable(KEYS, tuple(tuple(cell(row[key]) for key in KEYS) for row in rows))
     show(console, table, line, leave_out="")
     if config.json is not None:
-        write_json(console, config.json, {"measured": line, "decoding": list(config.decoding), "rows": rows})
+        write_json(console, config.json, {"measured": line, "deadline_s": config.deadline_s, "rows": rows})
     if config.write is not None:
         write_page(console, config.write, f"{PART} {config.size}", table, line)
     return 0
@@ -110,7 +110,6 @@ def measured(system: str, folder: Path, config: PublishedConfig) -> dict[str, An
     from dvla_ros.policies.published.load import make_policy
     from dvla_ros.policies.published.recognise import read_setup
     from dvla_ros.policies.published.self_tests import blank_observation
-    from dvla_ros.policies.settings import parse_settings
     from dvla_ros.weights.tensor_files import TensorFiles
 
     started = time.perf_counter()
@@ -136,9 +135,9 @@ def measured(system: str, folder: Path, config: PublishedConfig) -> dict[str, An
         "nfe": None,
     }
     if config.chunk:
-        policy = make_policy(setup, network, config.device, parse_settings(config.decoding))
+        policy = make_policy(setup, network, config.device)
         asked = time.perf_counter()
-        prediction = policy.predict(blank_observation(setup), seed=0)
+        prediction = policy.predict(blank_observation(setup), seed=0, deadline_s=config.deadline_s)
         figures |= {"chunk_s": time.perf_counter() - asked, "nfe": prediction.nfe}
     return figures
 
