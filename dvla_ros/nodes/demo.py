@@ -39,6 +39,7 @@ class DemoConfig:
         json: One more file for the result.
         system: Which shipped policy drives, where checkpoint is auto.
         checkpoint: Folder of the policy's checkpoint; auto: the one shipped for the system.
+        deployment: YAML file that says how a published checkpoint is used.
         time_limit: Simulated seconds per episode.
 
     Raises:
@@ -52,6 +53,7 @@ class DemoConfig:
     json: Path | None = None
     system: str = "dd_vla"
     checkpoint: str = AUTO
+    deployment: str = ""
     time_limit: float = 25.0
 
     def __post_init__(self) -> None:
@@ -85,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _demonstrate(config: DemoConfig, interruption: Interruption) -> int:
     task = task_for_instruction(config.instruction)
     files = DemoFiles(config.out)
-    given = {"system": config.system, "checkpoint": config.checkpoint, "task": task.name, "seed": str(config.seed)}
+    given = {"system": config.system, "checkpoint": config.checkpoint, "deployment": config.deployment}
+    given |= {"task": task.name, "seed": str(config.seed)}
     with simulated_robot("demo", given, files.logs) as session, console.status("starting") as status:
 
         def check() -> None:
