@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from published import DEPLOYMENTS
+from sensor_msgs.msg import JointState
 
 from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
 from dvla_ros.nodes.session import simulated_robot
@@ -27,8 +28,12 @@ def test_a_published_checkpoint_drives_the_arm(system, environment, tmp_path):
     given = {"checkpoint": str(folder), "deployment": str(deployment), "cameras": cameras}
     with simulated_robot("test_published", given, tmp_path / "log") as session:
         runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
+        measured = []
+        topic = f"/{session.robot_name}/joint_states"
+        session.node.create_subscription(JointState, topic, lambda state: measured.append(state.position[:6]), 10)
         runner.wait_until_ready(READY_S)
         for seed in SCENES:
+            measured.clear()
             episode = runner.run(EpisodeRequest("pick_red", seed, "pick up the red cube", 4.0))
             chunks = runner.monitor.chunks()
             if episode.chunks >= 2 and episode.timings:
@@ -36,6 +41,7 @@ def test_a_published_checkpoint_drives_the_arm(system, environment, tmp_path):
     shutil.rmtree(folder)
     assert episode.outcome in ("timeout", "wrong_object", "success"), episode.detail
     assert episode.chunks >= 2 and len(episode.timings) >= 1  # a command answered a chunk
+    assert np.ptp(np.array(measured), axis=0).max() > 0.01  # rad, of the simulated arm
     moved = np.abs(np.concatenate([chunk.chunk.actions for chunk in chunks])[:, :3])
     assert 0.0 < moved.max() <= 0.0081  # metres a step: the bounds of the statistics
     assert f"{system} ready" in (tmp_path / "log" / "policy_node.log").read_text()
