@@ -20,6 +20,7 @@ REAL_TIME = ("nodes", "launch", "control/test_pacing.py", "control/test_realtime
 """Tests that watch the clock, by folder or file: one after the other, when all others are done."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that watch the clock at the end, into one group: one process runs them all."""
     here = Path(__file__).parent
