@@ -21,7 +21,7 @@ demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up t
 	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${SYSTEM:+--system "$$SYSTEM"}
 
 test: setup ## all tests (ARGS="-k timeline" for a part)
-	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: setup ## ruff, ruff format and mypy
 	$(PYTHON_IN_VENV) -m ruff check $(SOURCES)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from hypothesis import settings
@@ -16,19 +16,25 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-REAL_TIME = ("nodes", "launch", "control/test_pacing.py", "control/test_realtime.py")
-"""Tests that watch the clock, by folder or file: one after the other, when all others are done."""
+REAL_TIME = ("test/nodes/", "test/launch/", "test/control/test_pacing.py", "test/control/test_realtime.py")
+"""Tests that watch the clock, by folder or file: one after the other in one process, when all others are done."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that watch the clock at the end, into one group: one process runs them all."""
-    here = Path(__file__).parent
-    prefixes = tuple(str(here / name) for name in REAL_TIME)
-    for item in items:
-        if str(item.path).startswith(prefixes):
-            item.add_marker(pytest.mark.xdist_group("real_time"))
-    items.sort(key=lambda item: str(item.path).startswith(prefixes))
+    """Put the tests that watch the clock at the end."""
+    items.sort(key=lambda item: item.nodeid.startswith(REAL_TIME))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Several processes take test by test, but the tests that watch the clock are one piece."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class RealTimeApart(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "real time" if nodeid.startswith(REAL_TIME) else nodeid
+
+    return RealTimeApart(config, log)
 
 
 # Times on shared cores say nothing about the code.
