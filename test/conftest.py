@@ -16,25 +16,29 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-REAL_TIME = ("test/nodes/", "test/launch/", "test/control/test_pacing.py", "test/control/test_realtime.py")
-"""Tests that watch the clock, by folder or file: one after the other in one process, when all others are done."""
+NODES = ("test/nodes/",)
+"""Tests of nodes of this process: one after the other, and first, because they take longest."""
+ALONE = ("test/launch/", "test/control/test_pacing.py", "test/control/test_realtime.py")
+"""Tests that need the whole machine to be on time: one after the other, when all others are done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that watch the clock at the end."""
-    items.sort(key=lambda item: item.nodeid.startswith(REAL_TIME))
+    """Put the tests of nodes at the beginning, and those that need the machine for themselves at the end."""
+    items.sort(key=lambda item: 2 if item.nodeid.startswith(ALONE) else 0 if item.nodeid.startswith(NODES) else 1)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several processes take test by test, but the tests that watch the clock are one piece."""
+    """Several processes take test by test, but those of nodes are one piece, and so are those at the end."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class RealTimeApart(LoadScopeScheduling):
+    class Pieces(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "real time" if nodeid.startswith(REAL_TIME) else nodeid
+            if nodeid.startswith(ALONE):
+                return "alone"
+            return "nodes" if nodeid.startswith(NODES) else nodeid
 
-    return RealTimeApart(config, log)
+    return Pieces(config, log)
 
 
 # Times on shared cores say nothing about the code.
