@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NODES = ("test/nodes/",)
-"""Tests of nodes of this process: one after the other, and first, because they take longest."""
+"""Tests of nodes of this process: file by file, and first, because they take longest."""
 ALONE = ("test/launch/", "test/control/test_pacing.py", "test/control/test_realtime.py")
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""
 
@@ -29,14 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several processes take test by test, but those of nodes are one piece, and so are those at the end."""
+    """Several processes take test by test; those of nodes go file by file, and those at the end are one piece."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Pieces(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(ALONE):
                 return "alone"
-            return "nodes" if nodeid.startswith(NODES) else nodeid
+            return nodeid.split("::")[0] if nodeid.startswith(NODES) else nodeid
 
     return Pieces(config, log)
 
