@@ -16,15 +16,19 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+PACING = ("test/control/test_pacing.py", "test/control/test_realtime.py")
+"""Tests of what nodes change in their process: before those."""
 NODES = ("test/nodes/",)
 """Tests of nodes of this process: file by file, and first, because they take longest."""
-ALONE = ("test/launch/", "test/control/test_pacing.py", "test/control/test_realtime.py")
+ALONE = ("test/launch/",)
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of nodes at the beginning, and those that need the machine for themselves at the end."""
-    items.sort(key=lambda item: 2 if item.nodeid.startswith(ALONE) else 0 if item.nodeid.startswith(NODES) else 1)
+    first = (PACING, NODES)
+    order = {prefixes: index for index, prefixes in enumerate((*first, ("",), ALONE))}
+    items.sort(key=lambda item: next(order[p] for p in (*first, ALONE, ("",)) if item.nodeid.startswith(p)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -36,7 +40,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(ALONE):
                 return "alone"
-            return nodeid.split("::")[0] if nodeid.startswith(NODES) else nodeid
+            if nodeid.startswith(PACING):
+                return "pacing"
+            return nodeid.split("::", maxsplit=1)[0] if nodeid.startswith(NODES) else nodeid
 
     return Pieces(config, log)
 
