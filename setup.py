@@ -24,6 +24,6 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/dvla_ros"]),
         (SHARE, ["package.xml"]),
-        *(entry for folder in ("launch", "config", "resource", "checkpoints") for entry in share_files(folder)),
+        *(entry for folder in ("launch", "config", "msg", "resource", "checkpoints") for entry in share_files(folder)),
     ],
 )

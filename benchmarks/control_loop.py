@@ -21,7 +21,7 @@ from typing import Any
 
 import tyro
 from control_processes import empty_loop, infer_until, sleep_loop, spin
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from measured_node import measure_node, stolen_s
 from publish import show, wide_console, write_json, write_page
 

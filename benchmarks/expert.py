@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from publish import wide_console, write_json
 from rich.progress import track
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 import tyro
-from machine import machine_line, machine_name
+from dvla_ros.provenance import machine_line, machine_name
 from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.control.observation import Observation

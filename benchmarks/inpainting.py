@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 from second_looks import MOST_EXECUTED, Look, frozen_counts, looks
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
-from machine import machine_line, machine_name
+from dvla_ros.provenance import machine_line, machine_name
 from PIL import Image
 from publish import show, wide_console, write_json, write_page
 

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import torch
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.errors import ConfigurationError, DvlaError

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from machine import machine_line
+from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 from rich.progress import Progress
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import tyro
-from machine import machine_line, machine_name
+from dvla_ros.provenance import machine_line, machine_name
 from publish import show, wide_console, write_json, write_page
 from rich.progress import Progress
 

@@ -57,6 +57,30 @@ def _bringup(words: Sequence[str]) -> int:
     return bringup(words)
 
 
+def _evaluate(words: Sequence[str]) -> int:
+    from dvla_ros.evaluate_command import evaluate
+
+    return evaluate(words)
+
+
+def _convert(words: Sequence[str]) -> int:
+    from dvla_ros.dataset_commands import convert
+
+    return convert(words)
+
+
+def _stats(words: Sequence[str]) -> int:
+    from dvla_ros.dataset_commands import stats
+
+    return stats(words)
+
+
+def _inspect(words: Sequence[str]) -> int:
+    from dvla_ros.view_command import inspect
+
+    return inspect(words)
+
+
 @dataclass(frozen=True)
 class Collect:
     """Make scripted demonstrations in simulation.
@@ -273,6 +297,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "collect": ("make demonstrations in simulation", _collect),
     "train": ("train a small policy of one of the systems on demonstrations", _train),
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
+    "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
+    "inspect": ("see a recording, and what the policy thought", _inspect),
+    "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
+    "stats": ("check recordings or a data set, and write its statistics", _stats),
     "simulate": ("measure a policy's success in simulation, without ROS", _simulate),
     "inspect-checkpoint": ("say what a checkpoint is, without loading it", inspect_checkpoint),
     "golden": ("record what a checkpoint answers, to be asked again at every start", golden),

@@ -21,6 +21,10 @@ class ObservationError(DvlaError):
     """A camera, joint or instruction needed for an observation is missing, stale or malformed."""
 
 
+class RecordingError(DvlaError):
+    """A bag or a data set cannot be read or written, or lacks what is needed of it."""
+
+
 class ActionError(DvlaError):
     """An action or a chunk has the wrong shape, mode or value."""
 

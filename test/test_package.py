@@ -20,10 +20,16 @@ RANK = {
     "cli": 6,
     "checkpoint_commands": 6,
     "nodes": 5,
+    "dataset_commands": 6,
+    "evaluate_command": 6,
+    "view_command": 6,
     "evaluation": 4,
     "policies": 4,
     "simulation": 4,
     "training": 4,
+    "datasets": 4,
+    "view": 4,
+    "recordings": 3,
     "models": 2,
     "actions": 1,
     "preprocessing": 1,
@@ -31,6 +37,8 @@ RANK = {
     "control": 1,
     "denoising": 1,
     "errors": 0,
+    "provenance": 0,
+    "share": 0,
 }
 GENERATED = {"action", "msg", "srv"}
 ROS_FOLDERS = {"nodes", "cli"}

@@ -152,14 +152,31 @@ class ObservationAssembler:
         anchor = self._anchor(now)
         if anchor is None or anchor < not_before:
             return None
+        self._require_changing_pictures()
+        return self.observe(anchor)
+
+    @property
+    def covered(self) -> float | None:
+        """Newest time in seconds that every stream covers, without a look at the clock; None before that."""
+        newest = [stream.newest for stream in self._streams()]
+        return None if None in newest else min(stamp for stamp in newest if stamp is not None)
+
+    def observe(self, anchor: float) -> Observation:
+        """The observation of a time that every stream covers, see `covered`.
+
+        The same anchor gives the same observation whatever has been stored since, as long as it is within the history.
+
+        Raises:
+            ObservationError: Images lie too far from the anchor, a payload is malformed or there is no instruction.
+        """
         if not self._instruction:
             raise ObservationError("There is no instruction yet; publish a sentence such as 'pick up the red cube'.")
-        self._require_changing_pictures()
         found = {name: self._nearest(name, camera, anchor) for name, camera in self._cameras.items()}
         joints, joint_skew = self._joints_at(anchor)
         images = {name: _image(name, camera, found[name][1]) for name, camera in self._cameras.items()}
         self._skew = {name: abs(stamp - anchor) for name, (stamp, _) in found.items()} | {JOINTS: joint_skew}
-        return Observation(anchor, images, self._state(joints), self._instruction)
+        stamps = {name: stamp for name, (stamp, _) in found.items()}
+        return Observation(anchor, images, self._state(joints), self._instruction, stamps)
 
     def problem(self, now: float) -> str:
         """Why `assemble` would refuse at the time `now`, without decoding an image; empty when it would not.

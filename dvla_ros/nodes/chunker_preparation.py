@@ -7,7 +7,7 @@ from rclpy.node import Node
 
 from dvla_ros.nodes.chunker_parameters import ChunkerParameters
 from dvla_ros.nodes.launch_arguments import AUTO
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 
 if TYPE_CHECKING:
     from dvla_ros.nodes.planning_scene import PlanningSceneGate

@@ -1,5 +1,6 @@
 """ROS messages to the package's own data classes and back."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from dvla_ros.control.joint_positions import joint_positions
 from dvla_ros.errors import ActionError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.msg import DenoisingTrace as DenoisingTraceMessage
+from dvla_ros.msg import InferenceRequest
+from dvla_ros.nodes.run import Inference
 from dvla_ros.policies.base import Prediction
 
 
@@ -33,8 +36,10 @@ def to_duration(duration_s: float) -> Duration:
 
 
 def _split(value_s: float) -> tuple[int, int]:
-    total = round(value_s * 1e9)
-    return total // 1_000_000_000, total % 1_000_000_000
+    """Whole seconds and nanoseconds; `seconds` of them is the same number again, bit for bit."""
+    whole = math.floor(value_s)
+    carry, nanosec = divmod(round((value_s - whole) * 1e9), 1_000_000_000)
+    return whole + carry, nanosec
 
 
 def joints_by_name(message: JointState, names: Sequence[str], what: str = "joint_states") -> np.ndarray:
@@ -140,4 +145,27 @@ def trace_to_message(prediction: Prediction, chunk: ActionChunkMessage) -> Denoi
     message.committed = [bool(value) for step in steps for value in np.ravel(step.committed)]
     message.remasked = [bool(value) for step in steps for value in np.ravel(step.remasked)]
     message.frozen = [bool(value) for step in steps for value in np.ravel(step.frozen)]
+    return message
+
+
+def request_to_message(inference: Inference, frame_id: str) -> InferenceRequest:
+    """The message that tells what the policy was asked for a chunk."""
+    observation, ask = inference.observation, inference.ask
+    message = InferenceRequest(
+        header=Header(stamp=to_time(observation.stamp), frame_id=frame_id),
+        sequence=inference.chunk.sequence,
+        epoch=inference.chunk.epoch,
+        instruction=observation.instruction,
+        cameras=list(observation.image_stamps),
+        image_stamps=[to_time(stamp) for stamp in observation.image_stamps.values()],
+        state=observation.state.tolist(),
+        observation_crc=observation.crc,
+        seed=inference.seed,
+        frozen_steps=len(ask.frozen),
+        needed_steps=-1 if ask.needed_steps is None else ask.needed_steps,
+        deadline=ask.deadline_s or 0.0,
+    )
+    if ask.guess is not None and ask.guess_confidence is not None:
+        message.guess.frombytes(np.ascontiguousarray(ask.guess, np.float32).tobytes())
+        message.guess_confidence.frombytes(np.ascontiguousarray(ask.guess_confidence, np.float32).tobytes())
     return message

@@ -1,5 +1,6 @@
 """The inference thread: observes, infers and publishes when the replanner says so. Knows no ROS."""
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from dvla_ros.policies.base import Policy
 
 _IDLE_S = 0.5
 _RETRY_S = 0.05
+_SEEDS = 2**31
 
 
 class InferenceOutput(Protocol):
@@ -38,11 +40,13 @@ class LoopSettings:
         replanning: How chunks follow each other.
         min_period_s: At least so long between two inferences; 0: as the chunks ask for.
         expected_latency_s: First guess of how long an inference takes, until there are measurements.
+        seed: Each run's first answer has this seed, the next ones those that follow; None draws a fresh one each time.
     """
 
     replanning: ReplanningConfig
     min_period_s: float = 0.0
     expected_latency_s: float = 0.0
+    seed: int | None = None
 
 
 class InferenceLoop:
@@ -212,7 +216,8 @@ class InferenceLoop:
     def _infer(self, run: Run, observation: Observation, look: float, began: float) -> None:
         self._not_inferring_before = began + self._settings.min_period_s
         ask = self._replanner.ask(began, observation.stamp)
-        prediction = predict_for(self.policy, observation, ask)
+        seed = secrets.randbelow(_SEEDS) if self._settings.seed is None else self._settings.seed + run.chunks
+        prediction = predict_for(self.policy, observation, ask, seed)
         if not prediction.usable:
             self._replanner.unanswered(self._clock())
             self._output.report(f"No chunk, the arm is held: {prediction.malformed}")
@@ -222,7 +227,8 @@ class InferenceLoop:
                 return
             now = self._clock()
             chunk = self._replanner.chunk(ask, answer_of(prediction), observation.stamp, now)
-            inference = Inference(chunk, prediction, max(0.0, began - look), now - observation.stamp)
+            waited, latency = max(0.0, began - look), now - observation.stamp
+            inference = Inference(chunk, prediction, waited, latency, observation, ask, seed)
             run.chunks += 1
             self._output.publish(inference)
         if run.on_chunk is not None:

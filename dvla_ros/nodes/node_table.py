@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.nodes.launch_arguments import AUTO, number, whole_number
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 
 Value = bool | int | float | str | list[str]
 

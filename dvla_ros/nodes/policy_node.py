@@ -14,14 +14,15 @@ from dvla_ros.control.inference_priority import give_way_to_control
 from dvla_ros.control.widowx_streams import widowx_assembler
 from dvla_ros.errors import ObservationError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
-from dvla_ros.msg import DenoisingTrace
+from dvla_ros.msg import DenoisingTrace, InferenceRequest, PolicyInfo
 from dvla_ros.nodes.chunk_fate import ChunkFate
-from dvla_ros.nodes.conversions import chunk_to_message, trace_to_message
+from dvla_ros.nodes.conversions import chunk_to_message, request_to_message, trace_to_message
 from dvla_ros.nodes.diagnostics import DiagnosticsPublisher
 from dvla_ros.nodes.get_action_chunk import GetActionChunkServer
 from dvla_ros.nodes.inference_loop import InferenceLoop, LoopSettings
 from dvla_ros.nodes.observation_source import ObservationSource
 from dvla_ros.nodes.parameters import load_parameters
+from dvla_ros.nodes.policy_info import policy_info
 from dvla_ros.nodes.policy_loading import load_fitting_policy, warm_up
 from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.policy_statistics import PolicyStatistics
@@ -65,6 +66,8 @@ class PolicyNode(LifecycleNode):
         self._assembler = widowx_assembler(self._policy.spec.cameras, parameters.alignment)
         self._chunks = self.create_publisher(ActionChunkMessage, "~/action_chunk", CHUNK_QOS)
         self._traces = self.create_publisher(DenoisingTrace, "~/denoising_trace", CHUNK_QOS)
+        self._asked = self.create_publisher(InferenceRequest, "~/inference_request", CHUNK_QOS)
+        self._info = self.create_publisher(PolicyInfo, "~/policy_info", LATCHED_QOS)
         self._thoughts = ThoughtPublisher(self, self._policy.spec)
         self._runs = RunPolicyServer(self, lambda: self._loop, parameters.max_duration_s)
         self._requests = GetActionChunkServer(self, lambda: self._loop, self._base_frame)
@@ -77,12 +80,14 @@ class PolicyNode(LifecycleNode):
         parameters = self.parameters
         elapsed, latency = warm_up(self._policy)
         period = 1.0 / parameters.policy_hz if parameters.policy_hz > 0.0 else 0.0
-        settings = LoopSettings(parameters.replanning_config, period, latency)
+        seed = parameters.seed if parameters.seed >= 0 else None
+        settings = LoopSettings(parameters.replanning_config, period, latency, seed)
         self._loop = InferenceLoop(self._policy, self._assembler, settings, self._now, self, int(self._now()))
         self._loop.request(lambda policy: self._give_way())
         self._loop.start()
         self._subscribe()
         spec = self._policy.spec
+        self._info.publish(policy_info(parameters, spec, self._base_frame, self._now()))
         self.get_logger().info(
             f"{spec.system} ready: warm-up {elapsed:.2f} s, cameras {', '.join(spec.cameras)}, chunks of "
             f"{spec.horizon} rows every {spec.dt:g} s, {spec.execute_steps} executed, {parameters.replanning}"
@@ -105,6 +110,8 @@ class PolicyNode(LifecycleNode):
         self.destroy_timer(self._timer)
         self.destroy_publisher(self._chunks)
         self.destroy_publisher(self._traces)
+        self.destroy_publisher(self._asked)
+        self.destroy_publisher(self._info)
         self._thoughts.destroy()
         del self._policy
         return super().on_cleanup(state)
@@ -123,6 +130,7 @@ class PolicyNode(LifecycleNode):
         message = chunk_to_message(inference.chunk, self._base_frame, inference.prediction.nfe, inference.latency_s)
         self._chunks.publish(message)
         self._traces.publish(trace_to_message(inference.prediction, message))
+        self._asked.publish(request_to_message(inference, self._base_frame))
         self._thoughts.publish(inference.prediction, message.header)
         self._statistics.add(inference)
         self._problem = ""

@@ -43,6 +43,7 @@ class PolicyParameters:
     warm_start: bool = described(False, "inpaint: start the open rows from the chunk before")
     early_stop: bool = described(True, "inpaint: decoding may end when the rows before the next chunk are decided")
     deadline_s: float = described(0.0, "decoding ends after so many seconds; 0: only when the rows run out")
+    seed: int = described(-1, "of each run's first chunk, the next ones follow; -1: fresh ones, which are recorded")
     ensemble_decay: float = described(0.01, "temporal_ensemble: weights exp(-decay * i), the oldest chunk first")
     status_topic: str = described("/chunker_node/execution_status", "where the chunker says what becomes of chunks")
     max_duration_s: float = described(0.0, "longest run of a run_policy goal that sets none; 0: no limit")
@@ -53,6 +54,8 @@ class PolicyParameters:
             raise ConfigurationError(f"cpu_threads must be 1 or more, got {self.cpu_threads}.")
         if not -1 <= self.nice <= 19:
             raise ConfigurationError(f"nice must be 0..19, or -1, got {self.nice}.")
+        if self.seed < -1:
+            raise ConfigurationError(f"seed must be 0 or more, or -1, got {self.seed}.")
         for name in ("policy_hz", "max_duration_s"):
             if getattr(self, name) < 0.0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")

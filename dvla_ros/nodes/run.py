@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dvla_ros.control.chunk import ActionChunk
+from dvla_ros.control.observation import Observation
+from dvla_ros.control.replanning import Ask
 from dvla_ros.nodes.ticket import Ticket
 from dvla_ros.policies.base import Prediction
 
@@ -36,12 +38,18 @@ class Inference:
         prediction: What the policy answered.
         waited_s: Time spent waiting for an observation that was new enough.
         latency_s: From the observation to publication.
+        observation: What the policy saw.
+        ask: What it was asked beside that.
+        seed: Of the answer.
     """
 
     chunk: ActionChunk
     prediction: Prediction
     waited_s: float
     latency_s: float
+    observation: Observation
+    ask: Ask
+    seed: int
 
 
 @dataclass

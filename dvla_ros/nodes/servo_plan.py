@@ -11,7 +11,7 @@ from pathlib import Path
 from dvla_ros.errors import ConfigurationError, DependencyError
 from dvla_ros.nodes.launch_arguments import AUTO, WIDOWX_ARGUMENTS, Argument
 from dvla_ros.nodes.node_table import Value
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 
 SHIPPED_SERVO_PARAMETERS = "config/servo_wx250s.yaml"
 SERVO_BACKENDS = ("servo_pose", "servo_twist", "servo_joint")

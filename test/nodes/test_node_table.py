@@ -10,7 +10,7 @@ from dvla_ros.nodes.launch_arguments import parse_arguments
 from dvla_ros.nodes.node_table import HEARTBEAT_TOPIC, SHIPPED_PARAMETERS, widowx_plan
 from dvla_ros.nodes.parameters import parameter_fields
 from dvla_ros.nodes.policy_parameters import PolicyParameters
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 from dvla_ros.nodes.sim_node import SimParameters
 
 KINDS = {

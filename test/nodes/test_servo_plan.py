@@ -11,7 +11,7 @@ from dvla_ros.nodes.backends.servo_link import SERVO
 from dvla_ros.nodes.backends.servo_tracking import LAG_S
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, resolve_arguments
 from dvla_ros.nodes.servo_plan import SERVO_ARGUMENTS, SERVO_BACKENDS, SHIPPED_SERVO_PARAMETERS, servo_entry
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 
 PACKAGES = ("moveit_servo", "moveit_kinematics", "interbotix_xsarm_descriptions", "interbotix_xsarm_moveit")
 

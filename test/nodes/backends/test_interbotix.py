@@ -20,7 +20,7 @@ from dvla_ros.nodes.backends.interbotix_modes import (
     load_operating_modes,
     set_operating_modes,
 )
-from dvla_ros.nodes.share import share_path
+from dvla_ros.share import share_path
 
 GROUP, SINGLE = "/wx250s/commands/joint_group", "/wx250s/commands/joint_single"
 

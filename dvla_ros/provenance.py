@@ -1,8 +1,11 @@
-"""The machine on which a benchmark runs, in one line."""
+"""Where figures and recordings come from: the machine, in one line, and the state of the source tree."""
 
 import os
 import platform
+import subprocess
 from pathlib import Path
+
+_GIT_S = 10.0
 
 
 def machine_line() -> str:
@@ -25,3 +28,20 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def git_revision() -> str:
+    """Revision of the source tree, with "+" behind it when files differ from it; "" outside of a source tree."""
+    tree = Path(__file__).resolve().parents[1]
+    if not (tree / ".git").exists():
+        return ""
+    try:
+        revision = _git(tree, "rev-parse", "--short=12", "HEAD")
+        return f"{revision}+" if _git(tree, "status", "--porcelain", "--untracked-files=no") else revision
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(tree: Path, *words: str) -> str:
+    run = subprocess.run(["git", "-C", str(tree), *words], capture_output=True, text=True, check=True, timeout=_GIT_S)
+    return run.stdout.strip()

@@ -26,7 +26,7 @@ def share_path(relative: str) -> Path:
 
 def _roots() -> list[Path]:
     prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     beside = [parent / "share" / "dvla_ros" for parent in package.parents[:4]]
     shares = [prefix / "share" / "dvla_ros" for prefix in (*prefixes, Path(sys.prefix))]
     return [package.parent, *beside, *shares]
