@@ -5,6 +5,7 @@ import pytest
 
 from dvla_ros.control.alignment_config import StreamTiming
 from dvla_ros.control.assembler import AssemblerConfig, ObservationAssembler
+from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ConfigurationError, ObservationError
 
 
@@ -265,3 +266,35 @@ def test_a_watch_learns_of_problems_without_consuming_them() -> None:
     feed(streams, [200.0, 100.0], [], [])
     for _ in range(2):
         assert "The stamps of 'front' jumped back by 100.00 s" in streams.problem(100.0)
+
+
+def test_an_anchor_gives_the_same_observation_whatever_came_later() -> None:
+    streams = assembler()
+    feed(streams, [1.0, 1.1], [1.04, 1.14], [1.0, 1.05, 1.12])
+    assert streams.covered == 1.1
+    at_once = streams.observe(1.1)
+    feed(streams, [1.2, 1.3], [1.24], [1.2, 1.3])
+    later = streams.observe(1.1)
+    assert at_once.crc == later.crc
+    assert later.image_stamps == {"front": 1.1, "wrist": 1.14}
+    np.testing.assert_array_equal(at_once.state, later.state)
+
+
+def test_nothing_is_covered_before_every_stream_has_delivered() -> None:
+    streams = assembler()
+    feed(streams, [1.0], [], [1.0])
+    assert streams.covered is None
+
+
+@pytest.mark.parametrize("change", ["image", "state", "instruction", "camera"])
+def test_the_crc_tells_observations_apart(change: str) -> None:
+    images, state = {"front": image(1), "wrist": image(2)}, np.arange(7.0)
+    same = Observation(1.0, images, state, "go")
+    other = {
+        "image": Observation(1.0, {"front": image(1), "wrist": image(3)}, state, "go"),
+        "state": Observation(1.0, images, np.nextafter(state, 9.0), "go"),
+        "instruction": Observation(1.0, images, state, "stop"),
+        "camera": Observation(1.0, {"front": image(2), "wrist": image(1)}, state, "go"),
+    }[change]
+    assert same.crc == Observation(2.0, dict(reversed(images.items())), state.copy(), "go").crc
+    assert same.crc != other.crc

@@ -2,21 +2,26 @@
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import JointState
 
 from dvla_ros.control.chunk import ActionChunk, ControlMode
+from dvla_ros.control.observation import Observation
+from dvla_ros.control.replanning import Ask
 from dvla_ros.errors import ActionError, ObservationError
 from dvla_ros.nodes.conversions import (
     chunk_from_message,
     chunk_to_message,
     joints_by_name,
+    request_to_message,
     seconds,
     to_duration,
     to_time,
     trace_to_message,
 )
+from dvla_ros.nodes.run import Inference
 from dvla_ros.policies.base import CanvasPart, DenoisingStep, Prediction, Timings
 
 NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper")
@@ -130,3 +135,33 @@ def test_a_trace_is_stacked_by_steps():
     assert list(message.committed) == [True, False, True, False] * 2
     assert list(message.frozen) == [True, False, False, False] * 2
     assert (message.sequence, message.epoch, message.denoise_s) == (5, 6, pytest.approx(0.3))
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1))
+def test_the_seconds_of_a_stamp_become_a_stamp_of_the_same_seconds(sec, nanosec):
+    """Bit for bit: an observation is asked for again by its stamp, and joints are interpolated at it."""
+    time_s = seconds(Time(sec=sec, nanosec=nanosec))
+    assert seconds(to_time(time_s)) == time_s
+
+
+def test_a_request_says_all_that_was_asked():
+    observation = Observation(99.5, {"front": np.zeros((4, 6, 3), np.uint8)}, np.arange(7.0) / 3, "go", {"front": 99.4})
+    rows = np.full((3, 7), np.nan, np.float32)
+    rows[:2] = 0.25
+    ask = Ask(99.6, None, 2, rows[:1], rows, np.full((3, 7), 0.5, np.float32), needed_steps=2, deadline_s=0.75)
+    prediction = Prediction(rows, rows, rows, (), 0, 1, Timings(0.0, 0.0, 0.0, 0.0))
+    message = request_to_message(Inference(chunk(), prediction, 0.0, 0.1, observation, ask, 77), "base")
+    assert (message.epoch, message.sequence, message.seed, message.instruction) == (9, 4, 77, "go")
+    assert (message.frozen_steps, message.needed_steps, message.deadline) == (1, 2, 0.75)
+    assert list(message.state) == observation.state.tolist() and message.observation_crc == observation.crc
+    assert [seconds(stamp) for stamp in message.image_stamps] == [99.4] and list(message.cameras) == ["front"]
+    np.testing.assert_array_equal(np.array(message.guess, np.float32).reshape(3, 7), rows)
+    assert set(message.guess_confidence) == {0.5}
+
+
+def test_a_request_without_limits_says_so():
+    observation = Observation(99.5, {}, np.zeros(7), "go")
+    ask = Ask(99.6, None, 2, np.zeros((0, 7), np.float32))
+    prediction = Prediction(*[np.zeros((3, 7), np.float32)] * 3, (), 0, 1, Timings(0.0, 0.0, 0.0, 0.0))
+    message = request_to_message(Inference(chunk(), prediction, 0.0, 0.1, observation, ask, 0), "base")
+    assert (message.frozen_steps, message.needed_steps, message.deadline, len(message.guess)) == (0, -1, 0.0, 0)

@@ -1,5 +1,6 @@
 """The policy node with a real policy (random weights) on real topics."""
 
+import json
 import threading
 
 import numpy as np
@@ -15,13 +16,16 @@ from std_msgs.msg import String
 
 from dvla_ros.action import RunPolicy
 from dvla_ros.control.bridge import ACTION_NAMES
+from dvla_ros.control.observation import Observation
 from dvla_ros.control.widowx import FINGER_OPEN, JOINT_STATE_ORDER, NEUTRAL
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.msg import ActionChunk, DenoisingTrace, ExecutionStatus
-from dvla_ros.nodes.conversions import chunk_from_message, to_duration
+from dvla_ros.msg import ActionChunk, DenoisingTrace, ExecutionStatus, InferenceRequest, PolicyInfo
+from dvla_ros.nodes.conversions import chunk_from_message, seconds, to_duration
 from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.nodes.policy_node import LATCHED_QOS, PolicyNode
 from dvla_ros.policies.dd_vla import DD_VLA
+from dvla_ros.policies.fingerprint import fingerprint
+from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.srv import GetActionChunk
 
@@ -93,6 +97,32 @@ def test_an_instruction_makes_chunks_with_traces(ros_world, start):
     assert (list(trace.segments), list(trace.segment_rows), list(trace.segment_columns)) == (["action"], [8], [7])
     assert len(trace.tokens) == trace.num_steps * trace.horizon * trace.action_dim
     assert trace.mask_token not in trace.tokens[-trace.horizon * trace.action_dim :]
+
+
+def test_a_chunk_can_be_asked_for_again(ros_world, start, checkpoint):
+    """What was asked and what answers are published: the same request has the same answer."""
+    RobotTopics(ros_world.probe)
+    chunks = ros_world.probe.collect(ActionChunk, CHUNKS)
+    requests = ros_world.probe.collect(InferenceRequest, "/policy_node/inference_request")
+    start(replanning="sync", instruction="pick up the red cube")
+    chunk, request = chunk_from_message(chunks.get(timeout=10)), requests.get(timeout=5)
+    infos = ros_world.probe.collect(PolicyInfo, "/policy_node/policy_info", LATCHED_QOS)
+    info = infos.get(timeout=5)
+    assert (request.epoch, request.sequence) == (chunk.epoch, chunk.sequence)
+    assert info.fingerprint == fingerprint(checkpoint) and info.system == "dd_vla"
+    assert json.loads(info.parameter_values[info.parameter_names.index("replanning")]) == "sync"
+    images = {"front": PICTURE, "wrist": PICTURE}
+    observation = Observation(seconds(request.header.stamp), images, np.array(request.state), request.instruction)
+    assert observation.crc == request.observation_crc
+    again = load_policy(checkpoint).predict(observation, seed=request.seed)
+    np.testing.assert_array_equal(again.actions, chunk.actions)
+
+
+def test_seeds_follow_each_other_where_one_is_given(ros_world, start):
+    RobotTopics(ros_world.probe)
+    requests = ros_world.probe.collect(InferenceRequest, "/policy_node/inference_request")
+    start(instruction="pick up the red cube", seed=40)
+    assert [requests.get(timeout=10).seed for _ in range(2)] == [40, 41]
 
 
 def test_a_policy_that_imagines_publishes_an_image_of_each_camera(ros_world, start, untrained):
