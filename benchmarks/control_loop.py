@@ -21,7 +21,6 @@ from typing import Any
 
 import tyro
 from control_processes import empty_loop, infer_until, sleep_loop, spin
-from dvla_ros.provenance import machine_line
 from measured_node import measure_node, stolen_s
 from publish import show, wide_console, write_json, write_page
 
@@ -32,6 +31,7 @@ from dvla_ros.nodes.isolation import isolate
 from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.node_table import shipped_checkpoint
 from dvla_ros.policies.checkpoint import read_config
+from dvla_ros.provenance import machine_line
 
 SHIPPED_HZ = 50.0
 FLOOR_PRIORITY = 10

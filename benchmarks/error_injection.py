@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 from rich.progress import track
 
@@ -29,6 +28,7 @@ from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.evaluation.opened_policy import OpenedPolicy
 from dvla_ros.evaluation.repair import Repair, count_repair, summarise_repairs
 from dvla_ros.evaluation.variants import CHECKPOINTS, REPAIR_VARIANTS, Variant, chosen
+from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.tasks import tasks_of
 
 FIRST_TRAINING_SEED = 1_000_000

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from dvla_ros.provenance import machine_line
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from dvla_ros.errors import ConfigurationError, DvlaError
+from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.expert import Expert, draw_style, yaw_of
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import FAMILIES, TASKS

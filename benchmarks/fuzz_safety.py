@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from dvla_ros.provenance import machine_line
 from publish import wide_console, write_json
 from rich.progress import track
 
 from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.evaluation.fuzz_run import FuzzReport, FuzzRun
 from dvla_ros.evaluation.long_run import LongRunConfig, LongRunReport, long_run
+from dvla_ros.provenance import machine_line
 
 CHUNKS_PER_RUN = 300
 """After so many chunks another controller begins, with other settings."""

@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 import torch
 import tyro
-from dvla_ros.provenance import machine_line, machine_name
 from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.control.observation import Observation
@@ -28,6 +27,7 @@ from dvla_ros.models.vq import VqTokenizer
 from dvla_ros.policies.base import Policy
 from dvla_ros.policies.imagination import FOLDER as VQ_FOLDER
 from dvla_ros.policies.load import load_policy
+from dvla_ros.provenance import machine_line, machine_name
 from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.collect import CollectConfig, Collector

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 from second_looks import MOST_EXECUTED, Look, frozen_counts, looks
 
@@ -28,6 +27,7 @@ from dvla_ros.evaluation.variants import CHECKPOINTS
 from dvla_ros.policies.base import Guess, Policy, Prediction
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.systems import SYSTEMS
+from dvla_ros.provenance import machine_line
 
 PART = "inpainting"
 FROZEN, EARLY, GUESS, BOTH, OTHER = "frozen", "early stop", "guess", "early stop, guess", "another seed"

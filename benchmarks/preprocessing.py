@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tyro
-from dvla_ros.provenance import machine_line, machine_name
 from PIL import Image
 from publish import show, wide_console, write_json, write_page
 
@@ -26,6 +25,7 @@ from dvla_ros.preprocessing.crop_and_resize import center_crop_area, center_crop
 from dvla_ros.preprocessing.jpeg import jpeg_round_trip
 from dvla_ros.preprocessing.lanczos import lanczos3_resize
 from dvla_ros.preprocessing.siglip_images import SiglipImages
+from dvla_ros.provenance import machine_line, machine_name
 
 console = wide_console()
 SIZE = 224

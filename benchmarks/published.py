@@ -23,11 +23,11 @@ from typing import Any, Literal
 
 import torch
 import tyro
-from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 
 from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.evaluation.markdown_table import FigureTable
+from dvla_ros.provenance import machine_line
 
 console = wide_console()
 SYSTEMS = ("dd_vla", "ud_vla", "dfm_vla", "llada_vla", "diffusion_vla")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
-from dvla_ros.provenance import machine_line
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -26,6 +25,7 @@ from dvla_ros.evaluation.ros_summary import NOTHING, summarise
 from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
 from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.session import Session, simulated_robot, weights_digest
+from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.scene import COLOURS
 from dvla_ros.simulation.tasks import TASKS, tasks_of
 

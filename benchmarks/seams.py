@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from dvla_ros.provenance import machine_line
 from publish import show, wide_console, write_json, write_page
 from rich.progress import Progress
 
@@ -19,6 +18,7 @@ from dvla_ros.evaluation.seams import SeamRecorder
 from dvla_ros.evaluation.simulated import SimulateConfig, SimulatedEpisodes
 from dvla_ros.evaluation.statistics import wilson_interval
 from dvla_ros.nodes.node_table import shipped_checkpoint
+from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.tasks import tasks_of
 
 console = wide_console()

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from dvla_ros.provenance import machine_line, machine_name
 from publish import show, wide_console, write_json, write_page
 from rich.progress import Progress
 
@@ -27,6 +26,7 @@ from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpis
 from dvla_ros.evaluation.simulated_record import append_episode, conditions_digest, read_episodes
 from dvla_ros.evaluation.variants import CHECKPOINTS, SYSTEM_VARIANTS, Variant, chosen
 from dvla_ros.policies.load import load_policy
+from dvla_ros.provenance import machine_line, machine_name
 from dvla_ros.simulation.tasks import tasks_of
 
 FIRST_TRAINING_SEED = 1_000_000
