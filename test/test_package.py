@@ -47,6 +47,7 @@ ROS_FOLDERS = {"nodes", "cli"}
 ROSDEP_KEY = {
     "PIL": "python3-pil",
     "jinja2": "python3-jinja2",
+    "matplotlib": "python3-matplotlib",
     "cv2": "python3-opencv",
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
