@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.controller import ChunkController
 from dvla_ros.control.pacing import request_realtime
 from dvla_ros.control.verdict import Verdict, rejected
 from dvla_ros.errors import ActionError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.nodes.chunk_latency import ChunkLatency
-from dvla_ros.nodes.conversions import chunk_from_message, seconds
+from dvla_ros.nodes.conversions import seconds
 
 
 @dataclass(frozen=True)

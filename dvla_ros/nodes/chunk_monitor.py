@@ -11,11 +11,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from trajectory_msgs.msg import JointTrajectory
 
 from dvla_ros.control.chunk import ActionChunk
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.kinematics import forward
 from dvla_ros.evaluation.chunk_timing import ChunkTiming, chunk_timing
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.msg import DenoisingTrace
-from dvla_ros.nodes.conversions import chunk_from_message
 
 _QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 

@@ -8,9 +8,8 @@ from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from dvla_ros.control.chunk import ActionChunk, ControlMode
+from dvla_ros.control.chunk import ActionChunk
 from dvla_ros.control.joint_positions import joint_positions
-from dvla_ros.errors import ActionError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
 from dvla_ros.msg import DenoisingTrace as DenoisingTraceMessage
 from dvla_ros.msg import InferenceRequest
@@ -49,45 +48,6 @@ def joints_by_name(message: JointState, names: Sequence[str], what: str = "joint
         ObservationError: A joint is missing, has no position, or its position is not finite.
     """
     return joint_positions(message, names, what)
-
-
-def chunk_from_message(message: ActionChunkMessage) -> ActionChunk:
-    """The chunk of a message.
-
-    Raises:
-        ActionError: Sizes disagree, the mode is unknown or dt is not positive.
-    """
-    horizon, width = int(message.horizon), len(message.names)
-    if horizon == 0 or len(message.data) != horizon * width:
-        raise ActionError(
-            f"A chunk of horizon {horizon} with {width} names needs {horizon * width} numbers (and at least one row), "
-            f"got {len(message.data)}."
-        )
-    if len(message.confidence) not in (0, horizon * width):
-        raise ActionError(f"A chunk's confidence needs 0 or {horizon * width} numbers, got {len(message.confidence)}.")
-    return ActionChunk(
-        stamp=seconds(message.header.stamp),
-        dt=seconds(message.dt),
-        actions=np.array(message.data, dtype=np.float32).reshape(horizon, width),
-        mode=_control_mode(message.control_mode),
-        names=tuple(message.names),
-        sequence=int(message.sequence),
-        epoch=int(message.epoch),
-        execute_steps=int(message.execute_steps),
-        execute_reserve=bool(message.execute_reserve),
-        frozen_steps=int(message.frozen_steps),
-        decided_steps=int(message.decided_steps),
-        observation_stamp=seconds(message.observation_stamp),
-        confidence=np.array(message.confidence, np.float32).reshape(horizon, width) if message.confidence else None,
-    )
-
-
-def _control_mode(number: int) -> ControlMode:
-    try:
-        return ControlMode(number)
-    except ValueError:
-        known = ", ".join(f"{mode.value} ({mode.name})" for mode in ControlMode)
-        raise ActionError(f"A chunk has control_mode {number}; known are {known}.") from None
 
 
 def chunk_to_message(chunk: ActionChunk, frame_id: str, nfe: int, latency_s: float) -> ActionChunkMessage:

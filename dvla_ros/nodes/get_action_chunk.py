@@ -8,10 +8,11 @@ from rclpy.node import Node
 
 from dvla_ros.control.bridge import bridge_state
 from dvla_ros.control.chunk import ActionChunk
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ActionError, DvlaError, ObservationError
 from dvla_ros.msg import ActionChunk as ActionChunkMessage
-from dvla_ros.nodes.conversions import chunk_from_message, chunk_to_message, joints_by_name, seconds, trace_to_message
+from dvla_ros.nodes.conversions import chunk_to_message, joints_by_name, seconds, trace_to_message
 from dvla_ros.nodes.images import decode_image
 from dvla_ros.nodes.inference_loop import InferenceLoop
 from dvla_ros.nodes.joint_feed import MEASURED_JOINTS

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import JointState
 
 from dvla_ros.control.chunk import ActionChunk, ControlMode
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.replanning import Ask
 from dvla_ros.errors import ActionError, ObservationError
 from dvla_ros.nodes.conversions import (
-    chunk_from_message,
     chunk_to_message,
     joints_by_name,
     request_to_message,

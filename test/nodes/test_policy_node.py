@@ -16,11 +16,12 @@ from std_msgs.msg import String
 
 from dvla_ros.action import RunPolicy
 from dvla_ros.control.bridge import ACTION_NAMES
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.widowx import FINGER_OPEN, JOINT_STATE_ORDER, NEUTRAL
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.msg import ActionChunk, DenoisingTrace, ExecutionStatus, InferenceRequest, PolicyInfo
-from dvla_ros.nodes.conversions import chunk_from_message, seconds, to_duration
+from dvla_ros.nodes.conversions import seconds, to_duration
 from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.nodes.policy_node import LATCHED_QOS, PolicyNode
 from dvla_ros.policies.dd_vla import DD_VLA
