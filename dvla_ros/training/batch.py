@@ -38,7 +38,7 @@ class Batch:
         images: uint8, or float in 0..255, `[B, C, 3, h, w]`.
         text: `[B, T, 384]`.
         state: `[B, S]` normalised.
-        pixels: `[B, C, 2, 2]` in 0..1, as in `training.demonstrations.Frame`.
+        pixels: `[B, C, 2, 2]` in 0..1, as in `training.demonstrations.Frame`; NaN where not known.
         points: `[B, 2, 3]` likewise, but in the units of the normalised state's x, y, z.
         targets: Of these B frames.
         frozen: int64 `[B]`, leading actions that were being executed already; None when there are none.

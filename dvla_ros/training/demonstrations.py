@@ -27,10 +27,10 @@ class Manifest:
     Attributes:
         cameras: Camera names, in the order of `images`.
         instructions: The sentences that `instructions` indexes.
-        task_names: The task of each sentence.
+        task_names: The task of each sentence; "" for a sentence that is of no simulated task.
         dt: Seconds between actions.
         seed: Seed of the collection.
-        source: `expert` or the checkpoint that drove the arm (the expert labels all the same).
+        source: `expert`, the checkpoint that drove the arm (the expert labels all the same), or `recording`.
     """
 
     cameras: tuple[str, ...]
@@ -52,8 +52,8 @@ class Frame:
         actions: float32 `[H, 7]` Bridge actions of the expert from here on.
         instruction: Index into the manifest's sentences.
         pixels: float32 `[C, 2, 2]` (u, v) in 0..1 of the target and of the place it is to go to (the target again
-            when there is none) in each camera; outside 0..1 when out of view.
-        points: float32 `[2, 3]` the same two in the base frame, m.
+            when there is none) in each camera; outside 0..1 when out of view, NaN in a recording, which cannot know.
+        points: float32 `[2, 3]` the same two in the base frame, m; NaN in a recording.
         futures: uint8 `[C, 48, 64, 3]` RGB, what the cameras see after the chunk of `actions`.
         episode: Episode number.
         frozen: How many of the first actions were being executed already when the picture was taken: the arm moves.
@@ -73,6 +73,12 @@ class Frame:
 
 def write_shard(folder: Path, manifest: Manifest, frames: Sequence[Frame]) -> None:
     """Write one shard; the manifest last, so that a shard without one is an unfinished one."""
+    write_frames(folder, frames)
+    write_manifest(folder, manifest)
+
+
+def write_frames(folder: Path, frames: Sequence[Frame]) -> None:
+    """Write the arrays of a shard, which counts for nothing until its manifest is there."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {
         "images": np.stack([f.images for f in frames]),
@@ -87,6 +93,10 @@ def write_shard(folder: Path, manifest: Manifest, frames: Sequence[Frame]) -> No
     }
     for name, column in columns.items():
         np.save(folder / f"{name}.npy", column)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Finish a shard."""
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), indent=1))
 
 

@@ -1,4 +1,7 @@
-"""Auxiliary losses of the perception: where in the images, and where in space, is what the sentence speaks of."""
+"""Auxiliary losses of the perception: where in the images, and where in space, is what the sentence speaks of.
+
+Recordings of a real arm do not say where things are: what is not known is NaN, and teaches nothing.
+"""
 
 import torch
 from torch import Tensor
@@ -23,22 +26,35 @@ def with_grounding(losses: Losses, percept: Percept, batch: Batch, grounding: fl
         return losses
     height, width = batch.images.shape[-2:]
     found = grounding_loss(percept, batch.pixels, height, width)
-    located = (percept.points - batch.points).abs().mean()
+    located = localising_loss(percept, batch.points)
     return Losses(
         losses.total + grounding * found + localising * located,
         {**losses.parts, "grounding": found, "localising": located},
     )
 
 
-def grounding_loss(percept: Percept, pixels: Tensor, height: int, width: int) -> Tensor:
-    """Heat-map cross-entropy and position error of the supervised keypoints, where they are in view.
+def localising_loss(percept: Percept, points: Tensor) -> Tensor:
+    """Mean absolute error of the located points where they are known; 0 where none is.
 
     Args:
         percept: Of B observations.
-        pixels: True (u, v) `[B, C, 2, 2]`.
+        points: True positions `[B, 2, 3]`, NaN where they are not known.
+    """
+    known = points.isfinite()
+    error = (percept.points - points.nan_to_num()).abs() * known
+    return error.sum() / known.sum().clamp_min(1)
+
+
+def grounding_loss(percept: Percept, pixels: Tensor, height: int, width: int) -> Tensor:
+    """Heat-map cross-entropy and position error of the supervised keypoints, where they are known and in view.
+
+    Args:
+        percept: Of B observations.
+        pixels: True (u, v) `[B, C, 2, 2]`, NaN where they are not known.
         height: Image height in pixels.
         width: Image width in pixels.
     """
+    pixels = pixels.nan_to_num(nan=-1.0)  # out of view: NaN times 0 would still be NaN
     visible = ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
     cells = _bilinear_cells(pixels.clamp(0.0, 1.0), height // STRIDE, width // STRIDE)
     cross_entropy = -(cells * percept.log_places[:, :, :POINTS]).sum(dim=-1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvla_ros.errors import ConfigurationError
 from dvla_ros.simulation.scene import CUBE_HALF, PLATE_HEIGHT
 from dvla_ros.simulation.tasks import Push, PutOnPlate, Stack, Task, task_named
 from dvla_ros.training.demonstrations import Demonstrations
@@ -89,7 +90,18 @@ class Situation:
 
 
 def sentences(demonstrations: Demonstrations) -> list[str]:
-    """One sentence per frame."""
+    """One sentence per frame.
+
+    Raises:
+        ConfigurationError: Some frames were recorded on an arm: nobody knows where things were.
+        SimulationError: A task is none of the simulated ones.
+    """
+    unknown = int((~np.isfinite(demonstrations.points)).any(axis=(1, 2)).sum())
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown} of {len(demonstrations)} frames come from recordings, which do not say where things are: there "
+            "is nothing to reason about. Train with --objective reason=false, or on collected demonstrations."
+        )
     tasks = [task_named(name) for name in demonstrations.manifest.task_names]
     columns = zip(
         demonstrations.instructions,

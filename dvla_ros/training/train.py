@@ -21,7 +21,7 @@ from dvla_ros.policies.frozen_way import FrozenWay
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.batch import Batch, Losses
 from dvla_ros.training.config import TrainConfig
-from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
+from dvla_ros.training.demonstrations import Demonstrations, Manifest, read_demonstrations
 from dvla_ros.training.parallel import ProcessGroup
 from dvla_ros.training.recipes import make_recipe
 
@@ -233,11 +233,16 @@ def _frozen_actions(demonstrations: Demonstrations) -> np.ndarray:
 
 def _embed_sentences(demonstrations: Demonstrations, encoder: SentenceEncoder) -> dict[int, Tensor]:
     """Embeddings `[phrasings, T, 384]` of each task that occurs, by its number."""
-    names = demonstrations.manifest.task_names
     return {
-        int(task): torch.stack([encoder.encode(sentence) for sentence in TASKS[names[task]].phrasings])
+        int(task): torch.stack([encoder.encode(sentence) for sentence in phrasings(demonstrations.manifest, int(task))])
         for task in np.unique(demonstrations.instructions)
     }
+
+
+def phrasings(manifest: Manifest, index: int) -> tuple[str, ...]:
+    """All sentences that ask for the same: those of a simulated task, or the one sentence of a recording."""
+    task = TASKS.get(manifest.task_names[index])
+    return (manifest.instructions[index],) if task is None else task.phrasings
 
 
 def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
