@@ -1,0 +1,1 @@
+"""What was commanded, read from whatever it was recorded as."""
