@@ -20,7 +20,8 @@ build: setup ## build the messages (a part of setup; after a change in msg, srv 
 demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up the blue cube" SYSTEM=ud_vla)
 	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${SYSTEM:+--system "$$SYSTEM"}
 
-test: setup ## all tests (ARGS="-k timeline" for a part)
+test: ## all tests (ARGS="-k timeline" for a part)
+	@PYTHON="$(PYTHON)" bash scripts/setup.sh browser
 	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: setup ## ruff, ruff format and mypy

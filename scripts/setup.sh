@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prepares everything that `make demo`, `make test` and `make lint` need: system packages, .venv with the Python
-# packages, ROS 2 and the generated messages. Steps whose inputs have not changed are skipped. Only .venv, .ros and
-# (through apt) system packages are written; the system's Python is left alone.
+# packages, ROS 2 and the generated messages; with the word `browser`, the browser that one test drives, too. Steps whose
+# inputs have not changed are skipped. Only .venv, .ros and (through apt) system packages are written; the system's
+# Python is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,6 +30,7 @@ if ((${#missing[@]})); then
 else
     step "system packages: all there"
 fi
+[[ ${1:-} != browser ]] || install_browser
 
 make_environment "$python"
 step "Python environment: .venv, Python $(python_version "$VENV_PYTHON"), ROS 2 $([[ $ROS == wheels ]] && echo 'Jazzy from wheels' || echo "$ROS")"

@@ -15,6 +15,27 @@ missing_system_packages() {
     [[ $ROS == wheels ]] || missing_ros_packages
 }
 
+# missing_browser: print the apt package of a browser without a screen, which only the test of the operator page needs.
+# Ubuntu has one as a snap only, which does not run in containers: there the test is skipped, and says so.
+missing_browser() {
+    local program
+    for program in chromium-headless-shell chromium google-chrome; do
+        command -v "$program" >/dev/null && return
+    done
+    if is_debian; then printf '%s\n' chromium-headless-shell; fi
+}
+
+# install_browser: where there is none. Without one a test is left out; the set-up goes on.
+install_browser() {
+    local browser
+    browser=$(missing_browser)
+    [[ -n $browser ]] && may_install || return 0
+    say "      and $browser, for the test of the operator page"
+    (install_system_packages "$browser") || say "      $browser could not be installed; the test of the operator page is left out"
+}
+
+is_debian() { [[ -r /etc/os-release ]] && (. /etc/os-release && [[ $ID == debian ]]); }
+
 # The parts of a ROS 2 distribution that its smallest variant (ros-base) may lack.
 missing_ros_packages() {
     local package

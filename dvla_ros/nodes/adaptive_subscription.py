@@ -29,6 +29,8 @@ class AdaptiveSubscription:
         depth: Queue length.
         latched: Also take the message published before, if every publisher keeps it for those who come late. Not for
             sensors: an old sample must not look like a new one.
+        raw: Take the bytes as they arrive. The callback gets them and, as a second argument, when they arrived: the
+            dictionary of rclpy's `MessageInfo`.
     """
 
     def __init__(
@@ -36,16 +38,19 @@ class AdaptiveSubscription:
         node: Node,
         message_type: type,
         topic: str,
-        callback: Callable[[Any], None],
+        callback: Callable[..., None],
         depth: int = DEPTH,
         *,
         latched: bool = False,
+        raw: bool = False,
     ) -> None:
         self._node, self._type, self._callback, self._depth = (node, message_type, callback, depth)
-        self._latched = latched
+        self._latched, self._raw = latched, raw
         self._type_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
         self._incompatible = ""
         self.topic = topic
+        self.lost = 0
+        """Messages that ROS says it has lost on their way, over all publishers."""
         self._profile = self._wanted()
         self._subscription = self._subscribe()
 
@@ -53,6 +58,11 @@ class AdaptiveSubscription:
     def reliable(self) -> bool:
         """Whether the subscription is reliable at present."""
         return bool(self._profile.reliability == ReliabilityPolicy.RELIABLE)
+
+    @property
+    def kept(self) -> bool:
+        """Whether its newest message holds until the next one: every publisher keeps it for those who come late."""
+        return bool(self._profile.durability == DurabilityPolicy.TRANSIENT_LOCAL)
 
     @property
     def publishers(self) -> int:
@@ -96,10 +106,15 @@ class AdaptiveSubscription:
         )
 
     def _subscribe(self) -> Any:
-        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
-        return self._node.create_subscription(
-            self._type, self.topic, self._callback, self._profile, event_callbacks=events
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=self._on_incompatible_qos, message_lost=self._on_lost if self._raw else None
         )
+        return self._node.create_subscription(
+            self._type, self.topic, self._callback, self._profile, event_callbacks=events, raw=self._raw
+        )
+
+    def _on_lost(self, event: Any) -> None:
+        self.lost += event.total_count_change
 
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
