@@ -60,13 +60,17 @@ ROSDEP_KEY = {
 WITHOUT_ROSDEP_KEY = {
     "diffusers": "diffusers",
     "imageio_ffmpeg": "imageio-ffmpeg",
+    "lz4": "lz4",
+    "mcap": "mcap",
     "mink": "mink",
+    "pyarrow": "pyarrow",
     "rosbags": "rosbags",
     "ruckig": "ruckig",
     "safetensors": "safetensors",
     "tiktoken": "tiktoken",
     "tokenizers": "tokenizers",
     "tyro": "tyro",
+    "zstandard": "zstandard",
 }
 # Comes with Interbotix' own installer for a real arm; imported where it is used.
 OPTIONAL = {"interbotix_xs_msgs"}

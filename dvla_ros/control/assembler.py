@@ -158,8 +158,13 @@ class ObservationAssembler:
     @property
     def covered(self) -> float | None:
         """Newest time in seconds that every stream covers, without a look at the clock; None before that."""
-        newest = [stream.newest for stream in self._streams()]
+        newest = list(self.newest.values())
         return None if None in newest else min(stamp for stamp in newest if stamp is not None)
+
+    @property
+    def newest(self) -> Mapping[str, float | None]:
+        """Newest time in seconds by stream, see `statistics`; None before its first sample."""
+        return {stream.name: stream.newest for stream in self._streams()}
 
     def observe(self, anchor: float) -> Observation:
         """The observation of a time that every stream covers, see `covered`.

@@ -4,6 +4,7 @@ Messages are read by their fields alone, so that live topics and bags go through
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,18 +34,21 @@ def camera_topic(camera: str, compressed: bool) -> str:
     return f"/{camera}_camera/image_raw{'/compressed' if compressed else ''}"
 
 
-def widowx_assembler(cameras: Sequence[str], alignment: AlignmentConfig) -> ObservationAssembler:
+def widowx_assembler(
+    cameras: Sequence[str], alignment: AlignmentConfig, history_s: float | None = None
+) -> ObservationAssembler:
     """An assembler that is stored messages of cameras and joint states, and gives Bridge states.
 
     Args:
         cameras: Names of the cameras that an observation needs.
         alignment: Latencies, limits and where stamps come from.
+        history_s: Seconds of images to keep; None: as many as live topics need.
 
     Raises:
         ConfigurationError: A camera is named twice, or there is no latency for each.
     """
     assembler = ObservationAssembler(
-        alignment.limits,
+        alignment.limits if history_s is None else replace(alignment.limits, history_s=history_s),
         decode_joints=partial(joint_positions, names=MEASURED_JOINTS),
         state=_state,
         joints=alignment.joint_timing,
