@@ -70,10 +70,10 @@ class Bag:
         try:
             self._open_files(storage_paths(path, self.warn))
             channels = self._channels()
+            self._types = RecordedTypes(channels)
         except BaseException:
             self.close()
             raise
-        self._types = RecordedTypes(channels)
         for topic, problem in self._types.problems.items():
             self.warn(f"{topic} is left out: {problem}.")
         self.topics: Mapping[str, str] = {
@@ -101,21 +101,19 @@ class Bag:
             start: Seconds of the first recording that is wanted.
             end: Seconds of the last recording that is wanted.
         """
-        wanted = {topic: self.topics[topic] for topic in topics if topic in self.topics}
-        first = FIRST_NS if start is None else round(start * 1e9)
-        last = LAST_NS if end is None else round(end * 1e9)
-        parts = [
-            (max(file.start_ns, first), partial(file.messages, wanted, first, last))
-            for file in self._files
-            if file.start_ns <= last and file.end_ns >= first
-        ]
         broken: dict[str, int] = {}
-        for stored in in_order(parts):
+        for stored in self._stored(topics, start, end):
             try:
-                yield self._read(stored)
+                recorded = self._read(stored)
             except RecordingError as error:
                 broken[stored.topic] = broken.get(stored.topic, 0) + 1
                 self._warn_of_broken(stored, broken[stored.topic], error)
+                continue
+            yield recorded
+
+    def arrivals(self, topics: Collection[str]) -> Iterator[tuple[str, float]]:
+        """Topic and time of recording in seconds of each message, in this order; nothing is deserialised."""
+        return ((stored.topic, stored.received_ns * 1e-9) for stored in self._stored(topics, None, None))
 
     def warn(self, text: str, about: str = "") -> None:
         """Add a sentence to the warnings, in the place of the one before that was `about` the same."""
@@ -172,6 +170,17 @@ class Bag:
             self.warn("The bag is empty: no message was recorded.")
             return 0.0, 0.0
         return min(start for start, _ in times) * 1e-9, max(end for _, end in times) * 1e-9
+
+    def _stored(self, topics: Collection[str], start: float | None, end: float | None) -> Iterator[Stored]:
+        wanted = {topic: self.topics[topic] for topic in topics if topic in self.topics}
+        first = FIRST_NS if start is None else round(start * 1e9)
+        last = LAST_NS if end is None else round(end * 1e9)
+        parts = [
+            (max(file.start_ns, first), partial(file.messages, wanted, first, last))
+            for file in self._files
+            if file.start_ns <= last and file.end_ns >= first
+        ]
+        return in_order(parts)
 
     def _read(self, stored: Stored) -> RecordedMessage:
         data = _plain(stored.data)

@@ -11,7 +11,7 @@ from dvla_ros.control.alignment_config import AlignmentConfig
 from dvla_ros.control.assembler import JOINTS, ObservationAssembler
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.widowx_streams import stamp_seconds, store_camera, store_joints, widowx_assembler
-from dvla_ros.errors import ObservationError, RecordingError
+from dvla_ros.errors import ObservationError
 from dvla_ros.recordings.bag import Bag, RecordedMessage
 from dvla_ros.recordings.stream_check import StreamCheck
 from dvla_ros.recordings.topics import JOINT_STATE, RecordedTopics, require_topic
@@ -40,7 +40,7 @@ def observations(
     anchors: Sequence[float],
     instruction: Instruction,
 ) -> Iterator[Answer]:
-    """The observation of each anchor, or why there is none; in the order of the anchors.
+    """The observation of each anchor, or why there is none; in the order of the anchors, which should ascend.
 
     Give the anchors of all episodes at once: each call reads the bag from its beginning. What is wrong with the stamps
     of a stream is added to the bag's warnings.
@@ -59,7 +59,7 @@ def observations(
     assembler = widowx_assembler(topics.cameras, alignment, history_s=max(HISTORY_S, alignment.limits.history_s))
     streams = _streams(bag, topics, alignment, assembler)
     wait = HISTORY_S - alignment.max_skew_s
-    return _answers(bag, streams, assembler, sorted(anchors), instruction, wait)
+    return _answers(bag, streams, assembler, list(anchors), instruction, wait)
 
 
 def _streams(
@@ -108,7 +108,7 @@ def _is_due(assembler: ObservationAssembler, anchor: float, wait: float) -> bool
     """Whether all streams cover the anchor, or one is so far beyond it that the others will not come any more."""
     newest = [stamp for stamp in assembler.newest.values() if stamp is not None]
     covered = assembler.covered
-    return (covered is not None and covered >= anchor) or bool(newest) and max(newest) > anchor + wait
+    return (covered is not None and covered >= anchor) or (bool(newest) and max(newest) > anchor + wait)
 
 
 def _observe(

@@ -8,7 +8,7 @@ _CLOCK_APART_S = 1.0
 """Stamps further than this from the time of recording, on average, are another clock's."""
 
 _FROZEN_S = 2.0
-"""Pictures that stay byte-identical for longer are told of: a simulated scene at rest looks the same, a camera does not."""
+"""Pictures that stay byte-identical for longer are told of: a simulated scene at rest looks so, no camera does."""
 
 
 class StreamCheck:
