@@ -1,0 +1,49 @@
+"""How a source is read, whatever kind it is."""
+
+from dataclasses import dataclass
+
+from dvla_ros.datasets.idle import IdleFrames
+from dvla_ros.errors import ConfigurationError
+
+BRIDGE_FPS = 5.0
+"""Frames a second of the Bridge data set, and of every policy trained on it."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Settings of reading.
+
+    Attributes:
+        fps: Frames a second; None takes what a data set has, and Bridge's 5 for a recording.
+        cameras: Which cameras, in which order; all that are there when empty.
+        size: Width and height of the pictures; None as they are.
+        pictures: Whether pictures are read at all.
+        instruction: Sentence of episodes that have none.
+        robot_name: Namespace of the robot's topics in a recording.
+        actions: Source of the actions in a recording, see `recordings.recorded_actions`; `best` takes the best one.
+        gap_s: Silence in a recording that ends an episode, in s.
+        idle: What happens to frames in which nothing is commanded.
+
+    Raises:
+        ConfigurationError: A value is out of range.
+    """
+
+    fps: float | None = None
+    cameras: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    pictures: bool = True
+    instruction: str = ""
+    robot_name: str = "wx250s"
+    actions: str = "best"
+    gap_s: float = 2.0
+    idle: IdleFrames = "keep"
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not self.fps > 0.0:
+            raise ConfigurationError(f"fps must be positive, got {self.fps}.")
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigurationError(f"image-size must be a positive width and height, got {self.size}.")
+        if not self.gap_s > 0.0:
+            raise ConfigurationError(f"gap-s must be positive, got {self.gap_s} s.")
+        if len(set(self.cameras)) < len(self.cameras):
+            raise ConfigurationError(f"A camera is named twice in {', '.join(self.cameras)}.")
