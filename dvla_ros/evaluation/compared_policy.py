@@ -1,0 +1,113 @@
+"""Checkpoints and settings of their decoders that are compared in one report."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvla_ros.errors import ConfigurationError
+from dvla_ros.policies.base import Policy
+from dvla_ros.policies.fingerprint import fingerprint
+from dvla_ros.policies.load import load_policy
+from dvla_ros.policies.published.deployment import Deployment
+from dvla_ros.policies.settings import parse_settings
+
+OWN = "own"
+"""Names a checkpoint's own decoder among others."""
+
+_COMMA_OUTSIDE_BRACKETS = re.compile(r",(?![^\[{]*[\]}])")
+
+
+@dataclass(frozen=True)
+class ComparedPolicy:
+    """A checkpoint and how it is decoded; not loaded yet.
+
+    Attributes:
+        name: Column of the report.
+        checkpoint: Folder.
+        decoding: Settings of the decoder that replace the checkpoint's.
+        deployment: YAML file that says how a published checkpoint is used; None for none.
+        device: `cpu`, `cuda` or `cuda:N`.
+    """
+
+    name: str
+    checkpoint: Path
+    decoding: Mapping[str, object] = field(default_factory=dict)
+    deployment: Path | None = None
+    device: str = "cpu"
+
+    def load(self) -> Policy:
+        """The policy.
+
+        Raises:
+            CheckpointError: The folder is not a usable checkpoint.
+            ConfigurationError: A setting, the device or the deployment does not fit.
+        """
+        deployment = None if self.deployment is None else Deployment.load(self.deployment)
+        return load_policy(self.checkpoint, self.device, self.decoding, deployment)
+
+    def fingerprint(self) -> str:
+        """Of the checkpoint's files, see `policies.fingerprint`."""
+        return fingerprint(self.checkpoint)
+
+    @property
+    def decoder(self) -> str:
+        """The settings in words; `own` where the checkpoint's are used."""
+        return ", ".join(f"{name}={json.dumps(value)}" for name, value in self.decoding.items()) or OWN
+
+
+def compared_policies(
+    checkpoints: Sequence[Path],
+    decodings: Sequence[str] = (),
+    deployment: Path | None = None,
+    device: str = "cpu",
+) -> tuple[ComparedPolicy, ...]:
+    """Every checkpoint with every decoder.
+
+    Args:
+        checkpoints: Folders.
+        decodings: Settings such as `num_steps=4,greedy=true`, or `own`; none: each checkpoint's own.
+        deployment: Of all checkpoints that do not say themselves how they are used.
+        device: Where they run.
+
+    Raises:
+        ConfigurationError: A setting is no `name=value`, or something is named twice.
+    """
+    folders = [folder.expanduser().resolve() for folder in checkpoints]
+    names = _names(folders)
+    compared = []
+    for folder, name in zip(folders, names, strict=True):
+        for words in decodings or (OWN,):
+            settings = decoder_settings(words)
+            policy = ComparedPolicy(name, folder, settings, deployment, device)
+            compared.append(policy if not settings else _renamed(policy))
+    names = [policy.name for policy in compared]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"{twice[0]} is to be evaluated twice; name each checkpoint and decoder once.")
+    return tuple(compared)
+
+
+def decoder_settings(words: str) -> dict[str, object]:
+    """Settings by name, from `name=value,name=value` or `own`.
+
+    Raises:
+        ConfigurationError: A part is no `name=value`.
+    """
+    if words.strip() == OWN:
+        return {}
+    return parse_settings([part.strip() for part in _COMMA_OUTSIDE_BRACKETS.split(words)])
+
+
+def _renamed(policy: ComparedPolicy) -> ComparedPolicy:
+    name = f"{policy.name}, {policy.decoder}"
+    return ComparedPolicy(name, policy.checkpoint, policy.decoding, policy.deployment, policy.device)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names, with those above them where that is not enough to tell them apart."""
+    for depth in range(1, 8):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(set(folders)):
+            break
+    return names
