@@ -82,7 +82,8 @@ def _joint_path(rows: Rows, measured: Series, longest: float) -> ArmPath:
 def _pose_path(rows: Rows, measured: Series, longest: float) -> ArmPath:
     knots: dict[float, np.ndarray] = {}
     pose = np.full((4, 4), np.nan)
-    for index, action in enumerate(rows.actions.astype(np.float64)):
+    for index in range(len(rows.due)):
+        action = np.asarray(rows.actions[index], np.float64)
         joints = _measured(measured, rows.due[index])
         if _begins_run(rows, index):
             pose = forward(joints)
