@@ -1,13 +1,12 @@
 """Start everything that drives a WidowX 250s: `ros2 launch dvla_ros widowx.launch.py use_sim:=true`."""
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import ExecuteProcess, OpaqueFunction, Shutdown
+from launch.actions import ExecuteProcess, LogInfo, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
 from dvla_ros.nodes.launch_declarations import declarations, values
-from dvla_ros.nodes.node_table import LaunchPlan, widowx_plan
-from dvla_ros.nodes.recording import record_command
+from dvla_ros.nodes.node_table import LaunchPlan, NodeEntry, widowx_plan
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -27,10 +26,16 @@ def _actions(plan: LaunchPlan) -> list[LaunchDescriptionEntity]:
             name=entry.name,
             parameters=[str(entry.params_file), dict(entry.parameters)],
             output="screen",
-            on_exit=Shutdown(reason=f"{entry.name} ended"),
+            on_exit=_when_it_ends(entry),
         )
         for entry in plan.nodes
     ]
-    if plan.record is not None:
-        nodes.append(ExecuteProcess(cmd=record_command(plan.record), output="screen"))
+    if plan.rosbag2:
+        nodes.append(ExecuteProcess(cmd=list(plan.rosbag2), output="screen"))
     return nodes
+
+
+def _when_it_ends(entry: NodeEntry) -> LaunchDescriptionEntity:
+    if entry.required:
+        return Shutdown(reason=f"{entry.name} ended")
+    return LogInfo(msg=f"{entry.name} ended; the others go on without it.")

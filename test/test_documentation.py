@@ -25,8 +25,10 @@ from dvla_ros.nodes.chunker_parameters import ChunkerParameters
 from dvla_ros.nodes.deadman_node import DeadmanParameters
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, parse_arguments
 from dvla_ros.nodes.node_table import widowx_plan
+from dvla_ros.nodes.operator.parameters import OperatorParameters
 from dvla_ros.nodes.parameters import parameter_fields
 from dvla_ros.nodes.policy_parameters import PolicyParameters
+from dvla_ros.nodes.recorder_parameters import RecorderParameters
 from dvla_ros.nodes.sim_node import SimParameters
 from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
 from dvla_ros.policies.coding import ActionCoding
@@ -84,6 +86,8 @@ PARAMETER_TABLES = {
     "Limits of the safety gate": ("chunker_node", SafetyConfig),
     "Behaviour of the controller": ("chunker_node", ControllerConfig),
     "deadman_node": ("deadman_node", DeadmanParameters),
+    "operator_node": ("operator_node", OperatorParameters),
+    "recorder_node": ("recorder_node", RecorderParameters),
     "sim_node": ("sim_node", SimParameters),
 }
 ELSEWHERE = {"perception", "model"}
@@ -198,7 +202,8 @@ def test_the_tables_of_parameters_are_complete_and_tell_defaults_and_what_sets_t
     rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (.*?)\|", section(PARAMETERS, heading), re.MULTILINE)
     told = {name: (default, given.strip()) for name, default, given in rows}
     shipped = yaml.safe_load((ROOT / "config/widowx.yaml").read_text(encoding="utf-8"))[node]["ros__parameters"]
-    plan = widowx_plan(parse_arguments(["use_sim:=true", "deadman:=true"]))
+    everything = ["use_sim:=true", "deadman:=true", "operator:=true", "record:=true", "recorder:=node"]
+    plan = widowx_plan(parse_arguments(everything))
     (launched,) = (entry.parameters for entry in plan.nodes if entry.name == node)
     fields_of_kind = {field.name: default_of(field) for field in parameter_fields(kind)}
     assert set(told) == set(fields_of_kind)

@@ -7,14 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import FrameType
 
 from dvla_ros.errors import DvlaError
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, parse_arguments
 from dvla_ros.nodes.node_table import LaunchPlan, NodeEntry, Value, widowx_plan
-from dvla_ros.nodes.recording import record_command
 
+ROSBAG2 = "ros2 bag"
 _POLL_S = 0.1
 # A node that is still importing does not hear the first signal.
 _REPEAT_S = 0.5
@@ -32,23 +32,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_usage(), file=sys.stdout if words[:1] in (["-h"], ["--help"]) else sys.stderr)
         return 0 if words[:1] in (["-h"], ["--help"]) else 2
     try:
-        commands = process_commands(widowx_plan(parse_arguments(words[1:])))
+        plan = widowx_plan(parse_arguments(words[1:]))
     except DvlaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return Bringup(commands).run()
+    return Bringup(process_commands(plan), optional_processes(plan)).run()
 
 
 def process_commands(plan: LaunchPlan) -> dict[str, list[str]]:
-    """Command line of each process by name.
-
-    Raises:
-        DependencyError: Recording was asked for and ros2 bag is not installed.
-    """
+    """Command line of each process by name."""
     commands = {entry.name: _node_command(entry) for entry in plan.nodes}
-    if plan.record is not None:
-        commands["ros2 bag"] = record_command(plan.record)
+    if plan.rosbag2:
+        commands[ROSBAG2] = list(plan.rosbag2)
     return commands
+
+
+def optional_processes(plan: LaunchPlan) -> frozenset[str]:
+    """Names of the processes without which the others go on."""
+    return frozenset([ROSBAG2, *(entry.name for entry in plan.nodes if not entry.required)])
 
 
 def _node_command(entry: NodeEntry) -> list[str]:
@@ -73,10 +74,11 @@ class Bringup:
 
     Args:
         commands: Command line by name; the name is printed before each line of output.
+        optional: Names of those that may end before the others.
     """
 
-    def __init__(self, commands: dict[str, list[str]]) -> None:
-        self._commands = commands
+    def __init__(self, commands: dict[str, list[str]], optional: Collection[str] = ()) -> None:
+        self._commands, self._optional = commands, set(optional)
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
         self._interrupted = threading.Event()
@@ -122,12 +124,17 @@ class Bringup:
                 print(f"[{name}] {line.rstrip()}", flush=True)
 
     def _wait(self) -> str | None:
-        """Name of the process that ended first; None after Ctrl-C."""
+        """Name of the process that ended first and is needed; None after Ctrl-C."""
         while not self._interrupted.wait(_POLL_S):
-            for name, process in self._processes.items():
-                if process.poll() is not None:
+            for name in [name for name, process in self._processes.items() if process.poll() is not None]:
+                if name not in self._optional:
                     return name
+                self._do_without(name)
         return None
+
+    def _do_without(self, name: str) -> None:
+        process = self._processes.pop(name)
+        print(f"{name} ended with exit code {process.returncode}; the others go on without it.", file=sys.stderr)
 
     def _stop(self) -> None:
         for number, patience in _GRACE:

@@ -1,4 +1,4 @@
-"""`dvla demo`: starts the simulated robot's nodes, has the policy follow a sentence, and films it."""
+"""`dvla demo`: starts the simulated robot's nodes, has the policy follow a sentence, films and records it."""
 
 import sys
 import time
@@ -18,7 +18,9 @@ from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
 from dvla_ros.nodes.film_maker import FilmMaker
 from dvla_ros.nodes.interruption import Interruption
 from dvla_ros.nodes.launch_arguments import AUTO
+from dvla_ros.nodes.recording import NODE
 from dvla_ros.nodes.session import Session, simulated_robot
+from dvla_ros.recordings.removal import remove_bag
 from dvla_ros.simulation.tasks import Task, task_for_instruction
 
 READY_S = 180.0
@@ -29,13 +31,13 @@ console = Console(soft_wrap=True)
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Drive the simulated WidowX with a sentence, through ROS, and film it.
+    """Drive the simulated WidowX with a sentence, through ROS; film and record it.
 
     Attributes:
         instruction: What to do, e.g. "put the blue cube on the plate".
         episodes: How many scenes.
         seed: Seed of the first scene; the next ones follow.
-        out: Folder for film, contact sheet, result and the nodes' output.
+        out: Folder for film, contact sheet, recording, result and the nodes' output.
         json: One more file for the result.
         system: Which shipped policy drives, where checkpoint is auto.
         checkpoint: Folder of the policy's checkpoint; auto: the one shipped for the system.
@@ -88,7 +90,8 @@ def _demonstrate(config: DemoConfig, interruption: Interruption) -> int:
     task = task_for_instruction(config.instruction)
     files = DemoFiles(config.out)
     given = {"system": config.system, "checkpoint": config.checkpoint, "deployment": config.deployment}
-    given |= {"task": task.name, "seed": str(config.seed)}
+    given |= {"task": task.name, "seed": str(config.seed), "record": str(files.bag), "recorder": NODE}
+    remove_bag(files.bag)
     with simulated_robot("demo", given, files.logs) as session, console.status("starting") as status:
 
         def check() -> None:
@@ -150,7 +153,7 @@ def _print_end(facts: Mapping[str, object], files: DemoFiles) -> None:
         f"Camera frames received: {facts['camera_frames_received']:.1%}; "
         f"observation to first command, p95: {facts['observation_to_command_ms_p95']:.0f} ms."
     )
-    console.print(f"Film: {files.film}\nContact sheet: {files.sheet}\nResult: {files.result}")
+    console.print(f"Film: {files.film}\nContact sheet: {files.sheet}\nRecording: {files.bag}\nResult: {files.result}")
     colour = "green" if facts["success"] else "red"
     console.print(f"[bold {colour}]{facts['successes']} of {facts['episodes']} episodes succeeded.[/]")
 

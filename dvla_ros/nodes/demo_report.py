@@ -33,6 +33,11 @@ class DemoFiles:
         return self.folder / "result.json"
 
     @property
+    def bag(self) -> Path:
+        """Recording of the whole run, see docs/how_to/record.md."""
+        return self.folder / "bag"
+
+    @property
     def logs(self) -> Path:
         """Folder with what the nodes printed."""
         return self.folder / "log"
@@ -50,6 +55,7 @@ def result(episodes: Sequence[RosEpisode], instruction: str, files: DemoFiles) -
         "observation_to_command_ms_p95": latency["total"]["p95"],
         "successes": sum(episode.success for episode in episodes),
         "contact_sheet": str(files.sheet),
+        "bag": str(files.bag),
         "observation_to_command_ms": latency,
         "by_episode": [asdict(episode) | {"real_time_factor": episode.real_time_factor} for episode in episodes],
     }

@@ -39,6 +39,7 @@ BACKENDS = (
     "servo_joint",
     "none",
 )
+RECORDERS = (AUTO, "rosbag2", "node")
 GRIPPERS = ("backend", "gripper_action")
 
 WIDOWX_ARGUMENTS = (
@@ -69,7 +70,12 @@ WIDOWX_ARGUMENTS = (
         (AUTO, *_BOOLEAN),
     ),
     Argument("planning_scene", "false", "ask MoveIt's planning scene about each chunk before it moves", _BOOLEAN),
-    Argument("record", "", "folder to record all topics into with ros2 bag; empty: do not record"),
+    Argument("record", "", "true, or a new folder: record the robot's topics into a bag; false or empty: do not"),
+    Argument("record_keep_s", "0.0", "keep the last seconds, and record them when asked or after a fault; 0: all"),
+    Argument("recorder", AUTO, "who records; auto: rosbag2 where it is installed, else recorder_node", RECORDERS),
+    Argument("operator", "false", "serve the operator page, a web page with which a person drives the robot", _BOOLEAN),
+    Argument("operator_host", "127.0.0.1", "address of the operator page; 0.0.0.0: to the network, with a token"),
+    Argument("operator_port", "8080", "port of the operator page"),
     Argument("cameras", "front,wrist", "camera names, separated by commas; topics /<camera>_camera/image_raw"),
     Argument("compressed", "false", "take /<camera>_camera/image_raw/compressed instead", _BOOLEAN),
     Argument("task", "pick_red", "simulation: task of the first episode"),

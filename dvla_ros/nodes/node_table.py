@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.nodes.launch_arguments import AUTO, number, whole_number
+from dvla_ros.nodes.recording import NODE, RecordingPlan, recording_plan, rosbag2_command
+from dvla_ros.recordings.recorder_topics import recorder_topics
 from dvla_ros.share import share_path
 
 Value = bool | int | float | str | list[str]
@@ -27,12 +29,14 @@ class NodeEntry:
         module: Python module whose `main` runs it.
         parameters: Parameters that the arguments set.
         params_file: YAML file with the others.
+        required: Whether nothing goes on without it.
     """
 
     name: str
     module: str
     parameters: Mapping[str, Value]
     params_file: Path
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class LaunchPlan:
 
     Attributes:
         nodes: The nodes, in order.
-        record: Folder for `ros2 bag record`; None: do not record.
+        rosbag2: Command line of rosbag2's recorder; empty: it does not record. Nothing waits for it.
     """
 
     nodes: tuple[NodeEntry, ...]
-    record: Path | None
+    rosbag2: tuple[str, ...] = ()
 
 
 def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
@@ -65,7 +69,15 @@ def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
         nodes.insert(0, _deadman(values, file))
     if simulated:
         nodes.insert(0, _simulation(values, cameras, file))
-    return LaunchPlan(tuple(nodes), Path(values["record"]).expanduser() if values["record"] else None)
+    if values["operator"] == "true":
+        nodes.append(_operator(values, cameras, file))
+    recording = recording_plan(values)
+    if recording is None:
+        return LaunchPlan(tuple(nodes))
+    if recording.recorder == NODE:
+        return LaunchPlan((_recorder(values, cameras, recording, file), *nodes))
+    topics = recorder_topics(values["robot_name"], cameras, values["compressed"] == "true")
+    return LaunchPlan(tuple(nodes), tuple(rosbag2_command(recording.folder, topics)))
 
 
 def shipped_checkpoint(system: str) -> Path:
@@ -111,6 +123,32 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
             "cameras": cameras,
             "compressed": values["compressed"] == "true",
             "replanning": values["replanning"],
+        },
+        file,
+    )
+
+
+def _recorder(values: Mapping[str, str], cameras: list[str], recording: RecordingPlan, file: Path) -> NodeEntry:
+    parameters: dict[str, Value] = {
+        "robot_name": values["robot_name"],
+        "folder": str(recording.folder),
+        "cameras": cameras,
+        "compressed": values["compressed"] == "true",
+        "keep_s": recording.keep_s,
+    }
+    # An arm goes on when its recorder ends.
+    return NodeEntry("recorder_node", "dvla_ros.nodes.recorder_node", parameters, file, required=False)
+
+
+def _operator(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEntry:
+    return _entry(
+        "operator_node",
+        {
+            "robot_name": values["robot_name"],
+            "cameras": cameras,
+            "compressed": values["compressed"] == "true",
+            "host": values["operator_host"],
+            "port": whole_number(values, "operator_port"),
         },
         file,
     )

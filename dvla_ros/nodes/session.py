@@ -46,14 +46,28 @@ def simulated_robot(name: str, given: Mapping[str, str], logs: Path) -> Iterator
         NodeError: A node did not stop cleanly.
     """
     values = resolve_arguments({"use_sim": "true", **given})
-    plan = widowx_plan(values)
+    with running_nodes(name, widowx_plan(values), logs) as (nodes, node):
+        cameras = tuple(camera.strip() for camera in values["cameras"].split(","))
+        yield Session(node, nodes, values["robot_name"], cameras)
+
+
+@contextmanager
+def running_nodes(name: str, plan: LaunchPlan, logs: Path) -> Iterator[tuple[BackgroundNodes, Node]]:
+    """The processes of a plan in a ROS domain of their own, and a node of this process beside them.
+
+    They are stopped when the context is left, by SIGTERM as well. The arguments are those of `simulated_robot`, but
+    for the plan.
+
+    Raises:
+        CheckpointError: There is no checkpoint.
+        NodeError: A node did not stop cleanly.
+    """
     require_weights(plan)
     isolate()
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         with BackgroundNodes(process_commands(plan), logs) as nodes, SpinningNode(name) as node:
-            cameras = tuple(camera.strip() for camera in values["cameras"].split(","))
-            yield Session(node, nodes, values["robot_name"], cameras)
+            yield nodes, node
     finally:
         signal.signal(signal.SIGTERM, before)
 

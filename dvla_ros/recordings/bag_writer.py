@@ -1,6 +1,7 @@
 """Writes messages into a rosbag2 that stays readable, whatever happens to the process."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,7 +37,8 @@ class BagWriter:
 
     def __init__(self, folder: Path, storage: Storage = "mcap") -> None:
         self.folder = folder
-        self.messages = 0
+        self.messages: Counter[str] = Counter()
+        """Written so far, by topic."""
         self.bytes = 0
         self._types = type_store()
         self._connections: dict[tuple[str, str], Any] = {}
@@ -72,7 +74,7 @@ class BagWriter:
             raise RecordingError(f"The bag {self.folder} is closed; make a new writer.")
         connection = self._connections.get((topic, type)) or self._add(self._writer, topic, type, latched)
         self._writer.write(connection, received_ns, cdr)
-        self.messages += 1
+        self.messages[topic] += 1
         self.bytes += len(cdr)
         self._unwritten = True
         if time.monotonic() - self._flushed >= FLUSH_S:

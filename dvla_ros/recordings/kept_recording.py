@@ -1,6 +1,6 @@
 """The last seconds in memory, written when somebody asks or something went wrong."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def _write_portion(save: _Save) -> None:
 def _sum(one: Written, other: Written) -> Written:
     return Written(
         one.bags + other.bags,
-        one.messages + other.messages,
+        dict(Counter(one.topics) + Counter(other.topics)),
         one.bytes + other.bytes,
         {**one.refused, **other.refused},
     )

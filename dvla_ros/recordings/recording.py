@@ -14,7 +14,7 @@ class Written:
 
     Attributes:
         bags: Folders of the bags, the newest last.
-        messages: Messages in them.
+        topics: How many messages in them, by topic.
         bytes: Bytes of these messages.
         refused: Why a topic cannot be recorded, by topic.
         kept_s: Seconds that are kept in memory.
@@ -22,11 +22,16 @@ class Written:
     """
 
     bags: tuple[Path, ...] = ()
-    messages: int = 0
+    topics: Mapping[str, int] = field(default_factory=dict)
     bytes: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     kept_s: float = 0.0
     kept_bytes: int = 0
+
+    @property
+    def messages(self) -> int:
+        """Messages in all bags."""
+        return sum(self.topics.values())
 
 
 class Recording(Protocol):

@@ -32,7 +32,7 @@ class SparingWriter:
     @property
     def written(self) -> Written:
         """What has been written so far."""
-        return Written((self._bag.folder,), self._bag.messages, self._bag.bytes, dict(self._refused))
+        return Written((self._bag.folder,), dict(self._bag.messages), self._bag.bytes, dict(self._refused))
 
     def write(self, message: ReceivedMessage) -> None:
         """Write one message, unless its type is not known.

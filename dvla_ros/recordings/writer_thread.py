@@ -4,12 +4,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 from dvla_ros.errors import RecordingError
 from dvla_ros.recordings.bag_writer import FLUSH_S
 from dvla_ros.recordings.received_message import ReceivedMessage
-from dvla_ros.recordings.recording import Recording
+from dvla_ros.recordings.recording import Recording, Written
 
 
 class WriterThread:
@@ -19,13 +20,14 @@ class WriterThread:
         problem: Why nothing is written any more; empty while all is well.
 
     Args:
-        recording: Where messages go; used by the thread alone from `start` on.
+        open_recording: Makes what messages are handed to; called and used by the thread alone, as SQLite demands.
         most_bytes: Size of the queue; messages that do not fit are dropped and counted.
         say: Called in the thread with a sentence when a save cannot be done or writing ends early.
     """
 
-    def __init__(self, recording: Recording, most_bytes: int, say: Callable[[str], None]) -> None:
-        self._recording, self._most, self._say = recording, most_bytes, say
+    def __init__(self, open_recording: Callable[[], Recording], most_bytes: int, say: Callable[[str], None]) -> None:
+        self._open, self._most, self._say = open_recording, most_bytes, say
+        self._opened: Future[Recording] = Future()
         self._changed = threading.Condition()
         self._queue: deque[ReceivedMessage] = deque()
         self._queued_bytes = self._taken_bytes = 0
@@ -46,9 +48,19 @@ class WriterThread:
         with self._changed:
             return dict(self._dropped)
 
+    @property
+    def written(self) -> Written:
+        """What has been written so far."""
+        return self._opened.result().written
+
     def start(self) -> None:
-        """Start writing."""
+        """Start writing.
+
+        Raises:
+            RecordingError: The recording cannot be opened.
+        """
         self._thread.start()
+        self._opened.result()
 
     def put(self, message: ReceivedMessage) -> None:
         """Any thread: record a message, or drop it where the queue is full; never waits."""
@@ -74,6 +86,16 @@ class WriterThread:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            recording = self._open()
+        except Exception as error:  # whoever calls `start` raises it
+            self._opened.set_exception(error)
+            return
+        self._opened.set_result(recording)
+        self._write(recording)
+        self._close(recording)
+
+    def _write(self, recording: Recording) -> None:
         worked, more = 0.0, False
         while not self._stopping or self._queue or self._saves:
             messages, saves = self._next(0.0 if more else FLUSH_S)
@@ -81,14 +103,13 @@ class WriterThread:
                 continue
             try:
                 for message in messages:
-                    self._recording.take(message)
+                    recording.take(message)
                 for folder, now_ns in saves:
-                    self._save(folder, now_ns)
+                    self._save(recording, folder, now_ns)
                 if more or saves or time.monotonic() - worked >= FLUSH_S:
-                    more, worked = self._recording.work(time.time_ns()), time.monotonic()
-            except (RecordingError, OSError) as error:
+                    more, worked = recording.work(time.time_ns()), time.monotonic()
+            except Exception as error:  # without this thread nobody would say why nothing is written any more
                 more = self._fail(error)
-        self._close()
 
     def _next(self, patience_s: float) -> tuple[list[ReceivedMessage], list[tuple[Path, int]]]:
         """What has come meanwhile; nothing when nothing comes in time.
@@ -105,9 +126,9 @@ class WriterThread:
             self._taken_bytes = self._queued_bytes
             return messages, saves
 
-    def _save(self, folder: Path, now_ns: int) -> None:
+    def _save(self, recording: Recording, folder: Path, now_ns: int) -> None:
         try:
-            self._recording.save(folder, now_ns)
+            recording.save(folder, now_ns)
         except RecordingError as error:
             self._say(str(error))
 
@@ -117,9 +138,9 @@ class WriterThread:
         self._say(self.problem)
         return False
 
-    def _close(self) -> None:
+    def _close(self, recording: Recording) -> None:
         self._queued_bytes = 0
         try:
-            self._recording.close()
-        except (RecordingError, OSError) as error:
+            recording.close()
+        except Exception as error:  # as above
             self._fail(error)

@@ -103,10 +103,20 @@ def test_help_lists_the_arguments(capsys):
     assert "instruction" in capsys.readouterr().out
 
 
-def test_recording_without_ros2_bag_names_the_packages(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert bringup.main(["widowx", "checkpoint:=x", f"record:={tmp_path / 'bag'}"]) == 2
+def test_rosbag2_that_is_asked_for_and_missing_names_the_packages(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    words = ["widowx", "checkpoint:=x", f"record:={tmp_path / 'bag'}", "recorder:=rosbag2"]
+    assert bringup.main(words) == 2
     assert "ros2bag" in capsys.readouterr().err
+
+
+def test_the_others_go_on_without_an_optional_process(capfd):
+    brief = [sys.executable, "-c", "raise SystemExit(4)"]
+    longer = [sys.executable, "-c", "import time; time.sleep(0.5)"]
+    assert Bringup({"recorder": brief, "robot": longer}, ["recorder"]).run() == 1
+    errors = capfd.readouterr().err
+    assert "recorder ended with exit code 4; the others go on without it." in errors
+    assert errors.index("recorder ended") < errors.index("robot ended with exit code 0; everything was stopped")
 
 
 def test_a_process_that_ignores_the_polite_signals_is_killed(monkeypatch):

@@ -8,14 +8,18 @@ from dvla_ros.nodes.chunker_parameters import CHUNKER_PARAMETERS
 from dvla_ros.nodes.deadman_node import DeadmanParameters
 from dvla_ros.nodes.launch_arguments import parse_arguments
 from dvla_ros.nodes.node_table import HEARTBEAT_TOPIC, SHIPPED_PARAMETERS, widowx_plan
+from dvla_ros.nodes.operator.parameters import OperatorParameters
 from dvla_ros.nodes.parameters import parameter_fields
 from dvla_ros.nodes.policy_parameters import PolicyParameters
+from dvla_ros.nodes.recorder_parameters import RecorderParameters
 from dvla_ros.share import share_path
 from dvla_ros.nodes.sim_node import SimParameters
 
 KINDS = {
     "sim_node": (SimParameters,),
     "deadman_node": (DeadmanParameters,),
+    "operator_node": (OperatorParameters,),
+    "recorder_node": (RecorderParameters,),
     "policy_node": (PolicyParameters,),
     "chunker_node": CHUNKER_PARAMETERS,
 }
@@ -23,6 +27,11 @@ KINDS = {
 
 def plan(*texts):
     return widowx_plan(parse_arguments(["checkpoint:=/some/folder", *texts]))
+
+
+def everything():
+    """A plan with every node of the table."""
+    return plan("use_sim:=true", "deadman:=true", "operator:=true", "record:=true", "recorder:=node")
 
 
 def parameters(a_plan, name):
@@ -56,6 +65,29 @@ def test_the_simulated_robot_moves():
     assert parameters(simulated, "sim_node")["cameras"] == parameters(simulated, "policy_node")["cameras"] == ["front"]
 
 
+def test_the_operator_page_is_served_where_it_is_asked_for():
+    assert "operator_node" not in [entry.name for entry in plan().nodes]
+    page = parameters(plan("operator:=true", "operator_port:=8081", "compressed:=true", "cameras:=top"), "operator_node")
+    assert (page["host"], page["port"], page["cameras"], page["compressed"]) == ("127.0.0.1", 8081, ["top"], True)
+    with pytest.raises(ConfigurationError, match="operator_port must be a whole number, got 'http'"):
+        plan("operator:=true", "operator_port:=http")
+
+
+def test_a_recorder_starts_first_and_the_arm_does_not_wait_for_it(monkeypatch):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    recorded = plan("record:=somewhere/new", "cameras:=top", "compressed:=true", "robot_name:=left")
+    first, *others = recorded.nodes
+    assert (first.name, first.required) == ("recorder_node", False) and all(entry.required for entry in others)
+    assert first.parameters == {
+        "robot_name": "left",
+        "folder": "somewhere/new",
+        "cameras": ["top"],
+        "compressed": True,
+        "keep_s": 0.0,
+    }
+    assert recorded.rosbag2 == ()
+
+
 @pytest.mark.parametrize("text", ["dry_run:=false", "dry_run:=true"])
 def test_dry_run_can_be_chosen(text):
     assert parameters(plan(text), "chunker_node")["dry_run"] is (text == "dry_run:=true")
@@ -75,16 +107,16 @@ def test_the_deadman_knows_the_backend_and_the_policy_how_to_replan():
 
 
 def test_the_nodes_know_every_parameter_of_the_table():
-    for entry in plan("use_sim:=true", "deadman:=true").nodes:
+    for entry in everything().nodes:
         assert make(entry.name, entry.parameters)
 
 
 def test_the_nodes_know_every_parameter_of_the_yaml_and_it_repeats_no_argument():
     sections = yaml.safe_load(share_path(SHIPPED_PARAMETERS).read_text())
     assert set(sections) == set(KINDS)
-    for entry in plan("use_sim:=true", "deadman:=true").nodes:
+    for entry in everything().nodes:
         given = sections[entry.name]["ros__parameters"]
-        assert make(entry.name, given)
+        assert make(entry.name, {**entry.parameters, **given})
         assert not set(given) & set(entry.parameters)
 
 

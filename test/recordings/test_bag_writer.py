@@ -75,7 +75,7 @@ def test_an_unknown_type_is_named_and_the_rest_is_written(tmp_path):
         with pytest.raises(RecordingError, match=r"/strange cannot be recorded: its type strange_msgs/msg/Odd is not"):
             writer.write("/strange", "strange_msgs/msg/Odd", S, b"\0\1\0\0")
         writer.write("/instruction", "std_msgs/msg/String", S, cdr(text("go on")))
-    assert (writer.messages, writer.bytes) == (1, len(cdr(text("go on"))))
+    assert (writer.messages, writer.bytes) == ({"/instruction": 1}, len(cdr(text("go on"))))
     with Bag(tmp_path / "bag") as bag:
         assert bag.topics == {"/instruction": "std_msgs/msg/String"}
 

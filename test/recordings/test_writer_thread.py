@@ -1,6 +1,7 @@
 """Who receives never waits: the queue is bounded, and what does not fit is counted."""
 
 import threading
+from functools import partial
 
 import pytest
 from bags import cdr, text
@@ -34,13 +35,18 @@ class Slow(WholeRecording):
         super().take(message)
 
 
+def keeping():
+    return KeptRecording(RingBuffer(60.0, 1_000_000), after_s=0.0)
+
+
 def sentences(folder):
     with Bag(folder) as bag:
         return [int(message.message.data) for message in bag.messages(["/instruction"])]
 
 
-def test_everything_is_written_in_order(tmp_path):
-    writer = WriterThread(WholeRecording(tmp_path / "bag"), 1_000_000, pytest.fail)
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_everything_is_written_in_order(tmp_path, storage):
+    writer = WriterThread(partial(WholeRecording, tmp_path / "bag", storage), 1_000_000, pytest.fail)
     writer.start()
     for i in range(200):
         writer.put(said(i))
@@ -51,7 +57,7 @@ def test_everything_is_written_in_order(tmp_path):
 
 def test_what_does_not_fit_is_dropped_and_counted(tmp_path):
     slow = Slow(tmp_path / "bag")
-    writer = WriterThread(slow, 3 * SIZE, pytest.fail)
+    writer = WriterThread(lambda: slow, 3 * SIZE, pytest.fail)
     writer.start()
     writer.put(said(0))
     assert slow.busy.wait(10)  # the first one is being written and still counts
@@ -64,20 +70,22 @@ def test_what_does_not_fit_is_dropped_and_counted(tmp_path):
 
 
 def test_a_topic_of_an_unknown_type_does_not_spoil_the_others(tmp_path):
-    whole = WholeRecording(tmp_path / "bag")
-    writer = WriterThread(whole, 1_000_000, pytest.fail)
+    writer = WriterThread(partial(WholeRecording, tmp_path / "bag"), 1_000_000, pytest.fail)
     writer.start()
     for i in range(3):
         writer.put(said(i, "/strange", "strange_msgs/msg/Odd"))
         writer.put(said(i))
     writer.stop()
     assert sentences(tmp_path / "bag") == [0, 1, 2]
-    assert list(whole.written.refused) == ["/strange"] and "strange_msgs/msg/Odd" in whole.written.refused["/strange"]
+    refused = writer.written.refused
+    assert list(refused) == ["/strange"] and "strange_msgs/msg/Odd" in refused["/strange"]
 
 
 def test_a_disk_that_fills_up_ends_the_recording_with_one_sentence(tmp_path):
     sayings = []
-    writer = WriterThread(WholeRecording(tmp_path / "bag", least_free_bytes=1 << 62), 1_000_000, sayings.append)
+    writer = WriterThread(
+        partial(WholeRecording, tmp_path / "bag", least_free_bytes=1 << 62), 1_000_000, sayings.append
+    )
     writer.start()
     writer.put(said(0))
     writer.stop()
@@ -89,7 +97,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_one_sentence(tmp_path):
 
 def test_a_save_comes_after_what_was_put_before_it(tmp_path):
     sayings = []
-    writer = WriterThread(KeptRecording(RingBuffer(60.0, 1_000_000), after_s=0.0), 1_000_000, sayings.append)
+    writer = WriterThread(keeping, 1_000_000, sayings.append)
     writer.start()
     for i in range(50):
         writer.put(said(i))
@@ -103,8 +111,13 @@ def test_a_save_that_cannot_be_done_is_said(tmp_path):
         WholeRecording(tmp_path / "bag").save(tmp_path / "other", 0)
     sayings = []
     (tmp_path / "taken").mkdir()
-    writer = WriterThread(KeptRecording(RingBuffer(60.0, 1_000_000), after_s=0.0), 1_000_000, sayings.append)
+    writer = WriterThread(keeping, 1_000_000, sayings.append)
     writer.start()
     writer.save(tmp_path / "taken")
     writer.stop()
     assert len(sayings) == 1 and "exists already" in sayings[0] and writer.problem == ""
+
+
+def test_what_cannot_be_opened_is_said_at_the_start(tmp_path):
+    with pytest.raises(RecordingError, match="exists already"):
+        WriterThread(partial(WholeRecording, tmp_path), 1_000_000, pytest.fail).start()
