@@ -77,6 +77,7 @@ def inspect(words: Sequence[str]) -> int:
 
 
 def _draw(bag: "Bag", options: Inspect, out: Path) -> "RecordedFacts":
+    from dvla_ros.recordings.topics import RecordedTopics
     from dvla_ros.view.camera_poses import SIMULATION, camera_poses
     from dvla_ros.view.layout import blueprint, load_layout
     from dvla_ros.view.recorded import RecordedFacts, is_simulated, recorded_cameras, recorded_robot
@@ -89,9 +90,9 @@ def _draw(bag: "Bag", options: Inspect, out: Path) -> "RecordedFacts":
     if source == "auto":
         source = SIMULATION if is_simulated(bag.topics) else ""
     layout = load_layout(None if options.layout == "auto" else Path(options.layout).expanduser())
-    facts = RecordedFacts(bag, robot, cameras, options.picture_hz)
+    facts = RecordedFacts(bag, RecordedTopics(robot, tuple(cameras)), options.picture_hz)
     begin = bag.start + options.start
-    end = begin + options.duration if options.duration > 0.0 else float("inf")
+    end = begin + options.duration if options.duration > 0.0 else None
     plan = blueprint(layout, cameras, posed=bool(source))
     with RerunStream.to_file(out, plan, name=options.bag.name) as stream:
         scene = Scene(stream, camera_poses(source))
@@ -105,12 +106,16 @@ def _draw(bag: "Bag", options: Inspect, out: Path) -> "RecordedFacts":
 
 def _report(bag: "Bag", facts: "RecordedFacts", options: Inspect, out: Path) -> None:
     shown = ", ".join(f"{count} {name}" for name, count in sorted(facts.counts.items()))
-    warnings = [*bag.warnings, *(f"{topic}: {count} messages left out" for topic, count in facts.left_out.items())]
-    for warning in warnings:
+    for warning in bag.warnings:
         console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     console.print(f"Wrote {out}: {shown or 'nothing that can be shown'}.", soft_wrap=True)
     if options.json is not None:
-        result = {"file": str(out), "shown": dict(facts.counts), "left_out": dict(facts.left_out), "warnings": warnings}
+        result = {
+            "file": str(out),
+            "shown": dict(facts.counts),
+            "left_out": dict(facts.left_out),
+            "warnings": bag.warnings,
+        }
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

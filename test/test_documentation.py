@@ -30,6 +30,7 @@ from dvla_ros.nodes.parameters import parameter_fields
 from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.recorder_parameters import RecorderParameters
 from dvla_ros.nodes.sim_node import SimParameters
+from dvla_ros.nodes.view_node import ViewParameters
 from dvla_ros.policies.checkpoint import CheckpointConfig, dataclass_from_json
 from dvla_ros.policies.coding import ActionCoding
 from dvla_ros.policies.ddim_decoding import DdimDecoding, override_ddim
@@ -43,6 +44,7 @@ from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjectiveConf
 from dvla_ros.training.objectives.llada_vla import LladaVlaObjectiveConfig
 from dvla_ros.training.objectives.ud_vla import UdVlaObjectiveConfig
 from dvla_ros.training.train_vq import TrainVqConfig
+from dvla_ros.view_command import Inspect
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("checkpoints/*/README.md")])
@@ -79,6 +81,7 @@ OPTIONS = {
     "dvla inspect-checkpoint": (InspectCheckpoint,),
     "dvla golden": (Golden,),
     "dvla fresh-checkpoint": (FreshCheckpoint,),
+    "dvla inspect": (Inspect,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),
@@ -87,6 +90,7 @@ PARAMETER_TABLES = {
     "Behaviour of the controller": ("chunker_node", ControllerConfig),
     "deadman_node": ("deadman_node", DeadmanParameters),
     "operator_node": ("operator_node", OperatorParameters),
+    "view_node": ("view_node", ViewParameters),
     "recorder_node": ("recorder_node", RecorderParameters),
     "sim_node": ("sim_node", SimParameters),
 }
@@ -202,7 +206,7 @@ def test_the_tables_of_parameters_are_complete_and_tell_defaults_and_what_sets_t
     rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (.*?)\|", section(PARAMETERS, heading), re.MULTILINE)
     told = {name: (default, given.strip()) for name, default, given in rows}
     shipped = yaml.safe_load((ROOT / "config/widowx.yaml").read_text(encoding="utf-8"))[node]["ros__parameters"]
-    everything = ["use_sim:=true", "deadman:=true", "operator:=true", "record:=true", "recorder:=node"]
+    everything = ["use_sim:=true", "deadman:=true", "operator:=true", "view:=true", "record:=true", "recorder:=node"]
     plan = widowx_plan(parse_arguments(everything))
     (launched,) = (entry.parameters for entry in plan.nodes if entry.name == node)
     fields_of_kind = {field.name: default_of(field) for field in parameter_fields(kind)}

@@ -64,12 +64,15 @@ WITHOUT_ROSDEP_KEY = {
     "mcap": "mcap",
     "mink": "mink",
     "pyarrow": "pyarrow",
+    "rerun": "rerun-sdk",
     "rosbags": "rosbags",
     "ruckig": "ruckig",
     "safetensors": "safetensors",
+    "starlette": "starlette",
     "tiktoken": "tiktoken",
     "tokenizers": "tokenizers",
     "tyro": "tyro",
+    "uvicorn": "uvicorn",
     "zstandard": "zstandard",
 }
 # Comes with Interbotix' own installer for a real arm; imported where it is used.

@@ -76,6 +76,8 @@ WIDOWX_ARGUMENTS = (
     Argument("operator", "false", "serve the operator page, a web page with which a person drives the robot", _BOOLEAN),
     Argument("operator_host", "127.0.0.1", "address of the operator page; 0.0.0.0: to the network, with a token"),
     Argument("operator_port", "8080", "port of the operator page"),
+    Argument("view", "false", "serve the view: what the policy sees, thinks and does, in a browser", _BOOLEAN),
+    Argument("view_address", "127.0.0.1", "address that the view listens at; 0.0.0.0: to the network, for anybody"),
     Argument("cameras", "front,wrist", "camera names, separated by commas; topics /<camera>_camera/image_raw"),
     Argument("compressed", "false", "take /<camera>_camera/image_raw/compressed instead", _BOOLEAN),
     Argument("task", "pick_red", "simulation: task of the first episode"),

@@ -69,6 +69,8 @@ def widowx_plan(values: Mapping[str, str]) -> LaunchPlan:
         nodes.insert(0, _deadman(values, file))
     if simulated:
         nodes.insert(0, _simulation(values, cameras, file))
+    if values["view"] == "true":
+        nodes.append(_view(values, cameras, simulated, file))
     if values["operator"] == "true":
         nodes.append(_operator(values, cameras, file))
     recording = recording_plan(values)
@@ -138,6 +140,19 @@ def _recorder(values: Mapping[str, str], cameras: list[str], recording: Recordin
     }
     # An arm goes on when its recorder ends.
     return NodeEntry("recorder_node", "dvla_ros.nodes.recorder_node", parameters, file, required=False)
+
+
+def _view(values: Mapping[str, str], cameras: list[str], simulated: bool, file: Path) -> NodeEntry:
+    parameters: dict[str, Value] = {
+        "robot_name": values["robot_name"],
+        "cameras": cameras,
+        "compressed": values["compressed"] == "true",
+        "address": values["view_address"],
+    }
+    if simulated:
+        parameters["camera_poses"] = "simulation"
+    # An arm goes on when nobody sees it any more.
+    return NodeEntry("view_node", "dvla_ros.nodes.view_node", parameters, file, required=False)
 
 
 def _operator(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEntry:

@@ -23,6 +23,7 @@ from dvla_ros.errors import ConfigurationError, DvlaError, NodeError
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
 from dvla_ros.nodes.parameters import described, load_parameters
 from dvla_ros.nodes.process import run_node
+from dvla_ros.recordings.topics import RecordedTopics
 from dvla_ros.view.backlog import Backlog, Waiting
 from dvla_ros.view.camera_poses import camera_poses
 from dvla_ros.view.layout import blueprint, load_layout
@@ -77,7 +78,7 @@ class ViewNode(Node):
         super().__init__("view_node", automatically_declare_parameters_from_overrides=True)
         self.parameters = parameters = load_parameters(self, ViewParameters)
         self._give_way(parameters.nice)
-        self._table = readers(parameters.robot_name, parameters.cameras)
+        self._table = readers(RecordedTopics(parameters.robot_name, parameters.cameras))
         self._backlog, self._drawn, self._left_out = Backlog(), 0, 0
         self._told = float("-inf")
         self._accepted: dict[str, float] = {}

@@ -19,7 +19,7 @@ class Backlog:
     """A queue between the thread that receives and the one that draws.
 
     Of a topic that is replaceable (pictures, joints) only the newest message waits; others wait in order, at most
-    `capacity` of them, and the oldest is dropped when there are more. Nothing here ever blocks the thread that receives.
+    `capacity` of them, and the oldest is dropped when there are more. The thread that receives is never blocked.
 
     Args:
         capacity: Messages that are not replaceable.

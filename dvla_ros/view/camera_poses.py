@@ -20,7 +20,7 @@ class CameraPoses(Protocol):
     """Knows where cameras are."""
 
     def pose(self, camera: str, joints: np.ndarray) -> np.ndarray | None:
-        """Pose `[4, 4]` of a camera's optical frame (z forward, x right, y down) in the base frame for arm joints `[6]`.
+        """Pose `[4, 4]` of a camera's optical frame (z forward, x right, y down) in the base frame for joints `[6]`.
 
         None for a camera whose place is not known.
         """

@@ -66,7 +66,7 @@ def _knot(tree: object, file: Path) -> "Panel | Frame":
         kind = str(tree["panel"])
         return Panel(kind, str(tree.get("title", kind)), bool(tree.get("for_each_camera", False)))
     raise ConfigurationError(
-        f"A knot of the layout {file} needs panel, or one of {', '.join(_FRAMES)}; got the keys {sorted(map(str, tree))}."
+        f"A knot of the layout {file} needs panel, or one of {', '.join(_FRAMES)}; got {sorted(map(str, tree))}."
     )
 
 

@@ -1,7 +1,7 @@
 """Messages to facts: read by their fields alone, so that live topics and recordings go through the same code."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from dvla_ros.control.joint_positions import joint_positions
 from dvla_ros.control.widowx import ARM_JOINTS
 from dvla_ros.control.widowx_streams import camera_topic, stamp_seconds
 from dvla_ros.errors import ActionError
+from dvla_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, RecordedTopics
 from dvla_ros.view.facts import (
     Calibration,
     Commanded,
@@ -38,32 +39,26 @@ Reader = Callable[[Any, float], Fact | None]
 """A message and the time of its arrival in seconds to a fact; None where it tells nothing."""
 
 
-def readers(robot_name: str, cameras: Sequence[str]) -> dict[str, tuple[str, Reader]]:
-    """How each topic is read: its type (as in `sensor_msgs/msg/Image`) and its reader, by topic.
-
-    Args:
-        robot_name: Namespace of the robot's topics.
-        cameras: Camera names.
-    """
+def readers(topics: RecordedTopics) -> dict[str, tuple[str, Reader]]:
+    """How each topic of a robot is read: its type (as in `sensor_msgs/msg/Image`) and its reader, by topic."""
     table: dict[str, tuple[str, Reader]] = {
-        f"/{robot_name}/joint_states": ("sensor_msgs/msg/JointState", _measured),
-        f"/{robot_name}/arm_controller/joint_trajectory": ("trajectory_msgs/msg/JointTrajectory", _commanded),
-        "/instruction": ("std_msgs/msg/String", _instruction),
-        "/policy_node/action_chunk": ("dvla_ros/msg/ActionChunk", _published),
-        "/policy_node/denoising_trace": ("dvla_ros/msg/DenoisingTrace", _traced),
-        "/policy_node/policy_info": ("dvla_ros/msg/PolicyInfo", _policy),
-        "/policy_node/reasoning": ("std_msgs/msg/String", _reasoning),
-        "/policy_node/inference_request": ("dvla_ros/msg/InferenceRequest", _asked),
-        "/chunker_node/execution_status": ("dvla_ros/msg/ExecutionStatus", _status),
-        "/sim_node/task_status": ("dvla_ros/msg/TaskStatus", _outcome),
+        topics.joint_states: (JOINT_STATE, _measured),
+        topics.arm_trajectory: ("trajectory_msgs/msg/JointTrajectory", _commanded),
+        topics.instruction: ("std_msgs/msg/String", _instruction),
+        topics.action_chunk: ("dvla_ros/msg/ActionChunk", _published),
+        topics.denoising_trace: ("dvla_ros/msg/DenoisingTrace", _traced),
+        topics.policy_info: ("dvla_ros/msg/PolicyInfo", _policy),
+        topics.reasoning: ("std_msgs/msg/String", _reasoning),
+        topics.inference_request: ("dvla_ros/msg/InferenceRequest", _asked),
+        topics.execution_status: ("dvla_ros/msg/ExecutionStatus", _status),
+        topics.task_status: ("dvla_ros/msg/TaskStatus", _outcome),
     }
-    for camera in cameras:
+    for camera in topics.cameras:
         picture = partial(_picture, camera)
-        table[camera_topic(camera, compressed=False)] = ("sensor_msgs/msg/Image", picture)
-        table[camera_topic(camera, compressed=True)] = ("sensor_msgs/msg/CompressedImage", picture)
+        table[camera_topic(camera, compressed=False)] = (IMAGE, picture)
+        table[camera_topic(camera, compressed=True)] = (COMPRESSED_IMAGE, picture)
         table[f"/{camera}_camera/camera_info"] = ("sensor_msgs/msg/CameraInfo", partial(_calibration, camera))
-        imagined = f"/policy_node/imagined_image/{camera}"
-        table[imagined] = ("sensor_msgs/msg/Image", partial(_imagined, camera))
+        table[topics.imagined_image(camera)] = (IMAGE, partial(_imagined, camera))
     return table
 
 
@@ -116,8 +111,8 @@ def _published(message: Any, received: float) -> Published:
     chunk = chunk_from_message(message)
     if len(chunk.names) <= len(ARM_JOINTS):
         raise ActionError(
-            f"Chunk {chunk.sequence} has {len(chunk.names)} columns ({', '.join(chunk.names)}); shown are chunks of six "
-            "numbers for the arm and one for the gripper."
+            f"Chunk {chunk.sequence} has {len(chunk.names)} columns ({', '.join(chunk.names)}); shown are chunks of "
+            "six numbers for the arm and one for the gripper."
         )
     return Published(chunk, int(message.nfe), float(message.latency))
 

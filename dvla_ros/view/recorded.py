@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from dvla_ros.control.widowx_streams import camera_topic
 from dvla_ros.errors import DvlaError
 from dvla_ros.recordings.bag import Bag, RecordedMessage
+from dvla_ros.recordings.topics import RecordedTopics
 from dvla_ros.view.facts import Fact
-from dvla_ros.view.messages import readers
+from dvla_ros.view.messages import Reader, readers
 
 _CAMERA = re.compile(r"^/(\w+)_camera/image_raw(?:/compressed)?$")
 _JOINTS = re.compile(r"^/(\w+)/joint_states$")
@@ -46,9 +48,8 @@ class RecordedFacts:
     """The facts of a recording in order of recording.
 
     Args:
-        bag: The recording, open.
-        robot_name: Namespace of the robot's topics.
-        cameras: Names of the cameras to show.
+        bag: The recording, open. What cannot be shown is added to its warnings.
+        topics: Of the robot; of a camera that has both, the raw pictures are shown.
         picture_hz: At most so many pictures per second and camera; 0: all.
 
     Attributes:
@@ -56,23 +57,20 @@ class RecordedFacts:
         left_out: How many messages could not be shown, by topic.
     """
 
-    def __init__(self, bag: Bag, robot_name: str, cameras: Sequence[str], picture_hz: float = 0.0) -> None:
-        table = readers(robot_name, cameras)
-        self._bag, self._readers = bag, {topic: entry for topic, entry in table.items() if topic in bag.topics}
+    def __init__(self, bag: Bag, topics: RecordedTopics, picture_hz: float = 0.0) -> None:
+        self._bag, self._readers = bag, _readable(bag, topics)
         self._spacing = 0.95 / picture_hz if picture_hz > 0.0 else 0.0
         self._shown: dict[str, float] = {}
         self.counts: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
 
-    def moments(self, begin: float = 0.0, end: float = float("inf")) -> Iterator[Moment]:
+    def moments(self, begin: float | None = None, end: float | None = None) -> Iterator[Moment]:
         """All facts recorded between two times in seconds, and a word for messages that are left out."""
-        for message in self._bag.messages(list(self._readers)):
-            if message.received >= end:
-                return
-            if message.received < begin or self._too_soon(message):
+        for message in self._bag.messages(list(self._readers), begin, end):
+            if self._too_soon(message):
                 continue
             try:
-                fact = self._read(message)
+                fact = self._readers[message.topic](message.message, message.received)
             except (DvlaError, AttributeError, TypeError, ValueError) as error:
                 yield from self._broken(message, error)
                 continue
@@ -80,16 +78,13 @@ class RecordedFacts:
                 self.counts[type(fact).__name__] += 1
                 yield Moment(message.received, fact)
 
-    def _read(self, message: RecordedMessage) -> Fact | None:
-        kind, reader = self._readers[message.topic]
-        if message.type != kind:
-            raise ValueError(f"it is a {message.type}, shown is {kind}")
-        return reader(message.message, message.received)
-
     def _broken(self, message: RecordedMessage, error: Exception) -> Iterator[Moment]:
         self.left_out[message.topic] += 1
-        if self.left_out[message.topic] <= _TOLD:
-            yield Moment(message.received, None, f"{message.topic}: a message is left out: {error}")
+        count = self.left_out[message.topic]
+        many = "1 message is" if count == 1 else f"{count} messages are"
+        self._bag.warn(f"{message.topic}: {many} not shown, the last one: {error}", about=f"shown {message.topic}")
+        if count <= _TOLD:
+            yield Moment(message.received, None, f"{message.topic}: a message is not shown: {error}")
 
     def _too_soon(self, message: RecordedMessage) -> bool:
         if not self._spacing or not _CAMERA.match(message.topic):
@@ -98,3 +93,17 @@ class RecordedFacts:
             return True
         self._shown[message.topic] = message.received
         return False
+
+
+def _readable(bag: Bag, topics: RecordedTopics) -> dict[str, Reader]:
+    """The readers of what a bag has with the right type; a word of warning for the wrong ones."""
+    found = {}
+    for topic, (kind, reader) in readers(topics).items():
+        if bag.topics.get(topic, kind) != kind:
+            bag.warn(f"{topic} is not shown: it is {bag.topics[topic]}, needed is {kind}.")
+        elif topic in bag.topics:
+            found[topic] = reader
+    for camera in topics.cameras:
+        if camera_topic(camera, compressed=False) in found:
+            found.pop(camera_topic(camera, compressed=True), None)
+    return found

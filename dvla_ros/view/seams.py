@@ -74,16 +74,15 @@ class Schedule:
 
     def refuse(self, epoch: int, sequence: int) -> None:
         """The controller did not take a chunk over: it commands nothing, and the one before goes on."""
-        kept: list[Reign] = []
-        for reign in self.reigns:
+        reigns = list(self.reigns)
+        for index, reign in enumerate(reigns):
             if (reign.chunk.epoch, reign.chunk.sequence) == (epoch, sequence) and reign.accepted:
-                for index in range(len(kept) - 1, -1, -1):
-                    if kept[index].accepted:
-                        kept[index] = replace(kept[index], end=kept[index].chunk.end)
-                        break
-                reign = replace(reign, end=reign.begin, accepted=False)
-            kept.append(reign)
-        self.reigns = tuple(kept)
+                reigns[index] = replace(reign, end=reign.begin, accepted=False)
+                before = next((i for i in range(index - 1, -1, -1) if reigns[i].accepted), None)
+                if before is not None:
+                    after = next((r.begin for r in reigns[index + 1 :] if r.accepted), float("inf"))
+                    reigns[before] = replace(reigns[before], end=min(reigns[before].chunk.end, after))
+        self.reigns = tuple(reigns)
 
 
 def takeover(chunk: ActionChunk, published: float) -> float:

@@ -1,4 +1,4 @@
-"""The web viewer and the server of its data: a process of its own, reached on loopback unless another address is named."""
+"""The web viewer and the server of its data: a process of its own, on loopback unless another address is named."""
 
 import ipaddress
 import socket

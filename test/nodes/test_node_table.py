@@ -14,11 +14,13 @@ from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.recorder_parameters import RecorderParameters
 from dvla_ros.share import share_path
 from dvla_ros.nodes.sim_node import SimParameters
+from dvla_ros.nodes.view_node import ViewParameters
 
 KINDS = {
     "sim_node": (SimParameters,),
     "deadman_node": (DeadmanParameters,),
     "operator_node": (OperatorParameters,),
+    "view_node": (ViewParameters,),
     "recorder_node": (RecorderParameters,),
     "policy_node": (PolicyParameters,),
     "chunker_node": CHUNKER_PARAMETERS,
@@ -31,7 +33,7 @@ def plan(*texts):
 
 def everything():
     """A plan with every node of the table."""
-    return plan("use_sim:=true", "deadman:=true", "operator:=true", "record:=true", "recorder:=node")
+    return plan("use_sim:=true", "deadman:=true", "operator:=true", "view:=true", "record:=true", "recorder:=node")
 
 
 def parameters(a_plan, name):
@@ -71,6 +73,14 @@ def test_the_operator_page_is_served_where_it_is_asked_for():
     assert (page["host"], page["port"], page["cameras"], page["compressed"]) == ("127.0.0.1", 8081, ["top"], True)
     with pytest.raises(ConfigurationError, match="operator_port must be a whole number, got 'http'"):
         plan("operator:=true", "operator_port:=http")
+
+
+def test_the_view_knows_the_simulated_cameras_and_the_arm_does_not_wait_for_it():
+    assert "view_node" not in [entry.name for entry in plan().nodes]
+    (seen,) = (entry for entry in plan("view:=true", "cameras:=top").nodes if entry.name == "view_node")
+    assert not seen.required and seen.parameters["cameras"] == ["top"]
+    assert seen.parameters["address"] == "127.0.0.1" and "camera_poses" not in seen.parameters
+    assert parameters(plan("use_sim:=true", "view:=true"), "view_node")["camera_poses"] == "simulation"
 
 
 def test_a_recorder_starts_first_and_the_arm_does_not_wait_for_it(monkeypatch):

@@ -86,7 +86,9 @@ class CameraPanel:
         rows = np.flatnonzero(seen[:-1] & seen[1:])
         strips = np.stack([pixels[:-1], pixels[1:]], axis=1)[rows]
         radii = [rr.Radius.ui_points(_LINE if row < chunk.execute_steps else _LINE / 2) for row in rows]
-        self._stream.log(f"{entity}/path/line", rr.LineStrips2D(strips, colors=colours[rows], radii=radii, draw_order=20))
+        self._stream.log(
+            f"{entity}/path/line", rr.LineStrips2D(strips, colors=colours[rows], radii=radii, draw_order=20)
+        )
         ends = pixels[1:][rows]
         self._stream.log(
             f"{entity}/path/rows",
