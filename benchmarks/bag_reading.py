@@ -237,6 +237,7 @@ def table_of(readings: Sequence[Reading]) -> FigureTable:
         "seconds",
         "× real time",
         "processor s",
+        "× real time of it",
         "peak MB",
         "before MB",
     )

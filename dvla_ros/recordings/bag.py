@@ -142,6 +142,7 @@ class Bag:
                 problems.append(str(error))
         if not self._files:
             raise RecordingError(f"{self.path} is no bag that can be read: {' '.join(problems)}")
+        self._files.sort(key=lambda file: file.start_ns)
         for problem in problems:
             self.warn(problem)
 

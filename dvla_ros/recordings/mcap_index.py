@@ -126,6 +126,7 @@ def _own_index(file: BinaryIO) -> McapIndex | None:
         file.seek(-len(MAGIC), 2)
         if file.read() != MAGIC:
             return None
+        file.seek(0)
         summary = SeekingReader(file).get_summary()
     except _BROKEN:
         return None

@@ -98,14 +98,13 @@ class RecordedTypes:
         """Take over the definition of a channel; what is wrong with it, else empty."""
         if is_service_event(channel.type):
             return ""
-        known = channel.type in self._store.fielddefs
+        known = channel.type in type_store().fielddefs
         if channel.definition:
             try:
                 problem = self._take_over(_parsed(channel), channel.type)
-            except (TypesysError, KeyError, ValueError, AssertionError) as error:
+            except (TypesysError, KeyError, ValueError, AssertionError, SyntaxError) as error:
                 problem = "" if known else f"its definition in the bag cannot be read ({error})"
-            if problem or channel.type in self._store.fielddefs:
-                return problem
+            return problem
         return "" if known else "its type is not known here, and the bag holds no definition of it"
 
     def _take_over(self, definitions: dict[str, Any], top: str) -> str:
@@ -120,6 +119,7 @@ class RecordedTypes:
             del store.fielddefs[name], store.types[name]
             store.cache.clear()
         store.register(definitions)
+        store.get_msgdef(top)  # fails where a type that it contains is not known
         return ""
 
 
