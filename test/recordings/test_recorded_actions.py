@@ -52,7 +52,7 @@ def bridge_rows(horizon, start=START):
     pose, result = forward(joints_at(start)), []
     for index in range(horizon):
         due = start + index * DT
-        result.append((pose, forward(joints_at(due)), forward(joints_at(due + DT)), opening_at(due + 0.5 * DT)))
+        result.append((pose, forward(joints_at(due)), forward(joints_at(due + DT)), opening_at(due + 0.75 * DT)))
         pose = result[-1][2]
     return result
 

@@ -50,12 +50,14 @@ def time_offset(camera: str, intervals: np.ndarray, times: np.ndarray, joints: n
         times: `[m]` seconds of the joint states, increasing.
         joints: `[m, 6]` rad.
     """
-    offsets = np.arange(-round(LARGEST_S / _STEP_S), round(LARGEST_S / _STEP_S) + 1) * _STEP_S
+    offsets = _searched()
     usable = _covered(intervals, times)
     if len(usable) < _FEWEST:
         return TimeOffset(camera, 0.0, 0.0, 0.0, float("nan"), len(usable), False)
     change, speeds = _rate(usable), _speeds(usable, times, joints, offsets)
     found = _correlations(change, speeds)
+    if not found.any():  # nothing moves, or nothing is to be seen of it
+        return TimeOffset(camera, 0.0, 0.0, 0.0, float("nan"), len(usable), False)
     best = int(np.argmax(found))
     spread = _jackknife(change, speeds, offsets)
     reliable = found[best] >= _CORRELATION and spread <= _SPREAD_S and 0 < best < len(offsets) - 1
@@ -68,6 +70,37 @@ def time_offset(camera: str, intervals: np.ndarray, times: np.ndarray, joints: n
         pictures=len(usable),
         reliable=bool(reliable),
     )
+
+
+@dataclass(frozen=True)
+class OffsetCurve:
+    """How alike pictures and joints move at every offset that was searched.
+
+    Attributes:
+        camera: Name of the camera.
+        offsets: float64 `[k]` seconds; above zero: pictures come late.
+        correlation: float64 `[k]`, -1..1.
+    """
+
+    camera: str
+    offsets: np.ndarray
+    correlation: np.ndarray
+
+
+def offset_curve(camera: str, intervals: np.ndarray, times: np.ndarray, joints: np.ndarray) -> OffsetCurve:
+    """The correlations among which `time_offset` looks for the largest; arguments are the same.
+
+    Without enough pictures the curve is empty.
+    """
+    usable = _covered(intervals, times)
+    if len(usable) < _FEWEST:
+        return OffsetCurve(camera, np.empty(0), np.empty(0))
+    offsets = _searched()
+    return OffsetCurve(camera, offsets, _correlations(_rate(usable), _speeds(usable, times, joints, offsets)))
+
+
+def _searched() -> np.ndarray:
+    return np.arange(-round(LARGEST_S / _STEP_S), round(LARGEST_S / _STEP_S) + 1) * _STEP_S
 
 
 def _covered(intervals: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -57,12 +57,13 @@ class ExecutedRows:
 
     def rows(self) -> Rows:
         """All rows in order of due time."""
-        width = len(self._rows[0].action) if self._rows else 0
         return Rows(
             due=np.array([row.due for row in self._rows]),
             end=np.array([row.end for row in self._rows]),
             duration=np.array([row.duration for row in self._rows]),
-            actions=np.array([row.action for row in self._rows]).reshape(-1, width),
+            actions=np.array([row.action for row in self._rows]).reshape(len(self._rows), -1)
+            if self._rows
+            else np.empty((0, 0)),
             mode=self._mode,
         )
 

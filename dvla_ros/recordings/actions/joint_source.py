@@ -132,5 +132,8 @@ class MeasuredSource:
         """Where the arm was, as if it had been commanded there; None without joint states."""
         if not len(self):
             return None
-        convention = f"measured joints of {self.topic}: what the arm did, which comes after what it was told"
+        convention = (
+            f"measured joints of {self.topic}: what the arm did, which comes after what it was told; fingers around an "
+            "object do not close"
+        )
         return PathTrack(convention, JointPath(self.arm()), self.gripper(), self.arm(), gripper_at=1.0)

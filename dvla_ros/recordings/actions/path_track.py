@@ -24,15 +24,15 @@ class PathTrack:
         gripper: Opening `[n, 1]`, 0 closed .. 1 open.
         measured: Measured joints `[n, 6]` in rad, about whose end effector increments turn and from which inverse
             kinematics starts; without samples the commanded ones are taken.
-        gripper_at: Part of a row's interval at which the gripper is read: 0.5 for commands, which are given when the
-            row begins; 1 for what is measured, which follows.
+        gripper_at: Part of a row's interval at which the gripper is read: late for commands, which begin with the row
+            and may take a quarter of a second to get there; 1 for what is measured, which follows.
     """
 
     convention: str
     path: ArmPath
     gripper: Series
     measured: Series
-    gripper_at: float = 0.5
+    gripper_at: float = 0.75
 
     @property
     def times(self) -> tuple[float, float]:

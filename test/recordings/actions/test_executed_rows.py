@@ -23,7 +23,7 @@ def merged(*arrivals):
     for now, arriving in arrivals:
         executed.take(arriving, now)
     rows = executed.rows()
-    return rows.due.round(3).tolist(), rows.actions[:, 0].tolist()
+    return rows.due.round(3).tolist(), [float(action[0]) for action in rows.actions]
 
 
 def test_the_newest_chunk_wins_from_its_arrival_on():
@@ -54,6 +54,10 @@ def test_old_repeated_and_late_chunks_count_for_nothing():
         (0.0, chunk(0.0, 1, 5)), (0.0, chunk(0.0, 2, 5)), (0.0, chunk(0.0, 3, 4)), (9.0, chunk(0.0, 4, 6))
     )
     assert dues == [0.0, 0.2, 0.4, 0.6] and values == [1, 1, 1, 1]
+
+
+def test_without_a_chunk_there_are_no_rows():
+    assert merged((9.0, chunk(0.0, 1, 1))) == ([], [])
 
 
 def test_rows_behind_a_shorter_chunk_stay():
