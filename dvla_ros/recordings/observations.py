@@ -13,6 +13,7 @@ from dvla_ros.control.observation import Observation
 from dvla_ros.control.widowx_streams import stamp_seconds, store_camera, store_joints, widowx_assembler
 from dvla_ros.errors import ObservationError
 from dvla_ros.recordings.bag import Bag, RecordedMessage
+from dvla_ros.recordings.pending_anchors import PendingAnchors
 from dvla_ros.recordings.stream_check import StreamCheck
 from dvla_ros.recordings.topics import JOINT_STATE, RecordedTopics, require_topic
 
@@ -40,7 +41,9 @@ def observations(
     anchors: Sequence[float],
     instruction: Instruction,
 ) -> Iterator[Answer]:
-    """The observation of each anchor, or why there is none; in the order of the anchors, which should ascend.
+    """The observation of each anchor, or why there is none; in the order of the anchors.
+
+    Anchors ascend; where one goes back, the clock of the recording was set back before it.
 
     Give the anchors of all episodes at once: each call reads the bag from its beginning. What is wrong with the stamps
     of a stream is added to the bag's warnings.
@@ -58,8 +61,8 @@ def observations(
     """
     assembler = widowx_assembler(topics.cameras, alignment, history_s=max(HISTORY_S, alignment.limits.history_s))
     streams = _streams(bag, topics, alignment, assembler)
-    wait = HISTORY_S - alignment.max_skew_s
-    return _answers(bag, streams, assembler, list(anchors), instruction, wait)
+    pending = PendingAnchors(anchors, HISTORY_S - alignment.max_skew_s)
+    return _answers(bag, streams, assembler, pending, instruction)
 
 
 def _streams(
@@ -83,32 +86,22 @@ def _answers(
     bag: Bag,
     streams: dict[str, _Stream],
     assembler: ObservationAssembler,
-    anchors: Sequence[float],
+    anchors: PendingAnchors,
     instruction: Instruction,
-    wait: float,
 ) -> Iterator[Answer]:
-    number = 0
     for recorded in bag.messages(streams):
+        if not anchors:
+            break
         stream = streams[recorded.topic]
         stream.store(recorded)
         stream.check.see(stamp_seconds(recorded.message.header.stamp), recorded.received, recorded.message)
-        while number < len(anchors) and _is_due(assembler, anchors[number], wait):
-            yield anchors[number], _observe(assembler, anchors[number], instruction)
-            number += 1
-        if number == len(anchors):
-            break
-    for anchor in anchors[number:]:
+        for anchor in anchors.due(assembler.newest):
+            yield anchor, _observe(assembler, anchor, instruction)
+    for anchor in anchors.rest():
         yield anchor, _observe(assembler, anchor, instruction)
     for stream in streams.values():
         for about, problem in stream.check.problems().items():
             bag.warn(problem, about=f"{about} {stream.name}")
-
-
-def _is_due(assembler: ObservationAssembler, anchor: float, wait: float) -> bool:
-    """Whether all streams cover the anchor, or one is so far beyond it that the others will not come any more."""
-    newest = [stamp for stamp in assembler.newest.values() if stamp is not None]
-    covered = assembler.covered
-    return (covered is not None and covered >= anchor) or (bool(newest) and max(newest) > anchor + wait)
 
 
 def _observe(
