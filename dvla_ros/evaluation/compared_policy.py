@@ -6,15 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.open_loop.policy_range import PolicyRange
 from dvla_ros.policies.base import Policy
 from dvla_ros.policies.fingerprint import fingerprint
+from dvla_ros.policies.inspection import inspect
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.settings import parse_settings
 
 OWN = "own"
 """Names a checkpoint's own decoder among others."""
+
+_NEVER_MOVED = 1e-6
 
 _COMMA_OUTSIDE_BRACKETS = re.compile(r",(?![^\[{]*[\]}])")
 
@@ -46,6 +52,17 @@ class ComparedPolicy:
         """
         deployment = None if self.deployment is None else Deployment.load(self.deployment)
         return load_policy(self.checkpoint, self.device, self.decoding, deployment)
+
+    def action_range(self) -> PolicyRange:
+        """The actions that it was trained on: the bounds of its statistics, NaN where a column has none."""
+        deployment = None if self.deployment is None else Deployment.load(self.deployment)
+        bounds = [
+            (column.low, column.high) if column.normalized else (float("nan"), float("nan"))
+            for column in inspect(self.checkpoint, deployment).columns
+        ]
+        low, high = np.array(bounds, np.float64).reshape(-1, 2).T
+        varied = high - low > _NEVER_MOVED  # a column that never moved in training says nothing about the scale
+        return PolicyRange(np.where(varied, low, np.nan), np.where(varied, high, np.nan))
 
     def fingerprint(self) -> str:
         """Of the checkpoint's files, see `policies.fingerprint`."""

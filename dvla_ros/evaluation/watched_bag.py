@@ -23,6 +23,10 @@ class WatchedBag(Bag):
         self.watch: Callable[[RecordedMessage], None] | None = None
         self.counts: Counter[str] = Counter()
 
+    def __enter__(self) -> "WatchedBag":
+        """The bag, open."""
+        return self
+
     def messages(
         self, topics: Collection[str], start: float | None = None, end: float | None = None
     ) -> Iterator[RecordedMessage]:

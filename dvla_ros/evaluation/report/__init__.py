@@ -1,0 +1,1 @@
+"""Reports of evaluations: one HTML page that needs nothing else, JSON, Markdown."""
