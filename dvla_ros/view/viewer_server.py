@@ -1,16 +1,18 @@
 """The web viewer and the server of its data: a process of its own, on loopback unless another address is named."""
 
 import ipaddress
+import shutil
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from dvla_ros.errors import ConfigurationError, NodeError
+from dvla_ros.errors import ConfigurationError, DependencyError, NodeError
 from dvla_ros.view.rerun_package import rerun
 
 LOOPBACK = "127.0.0.1"
@@ -95,13 +97,15 @@ class ViewerServer:
         for port in (config.web_port, config.data_port):
             _require_free(config.address, port)
         command = [
-            *(sys.executable, "-m", "rerun", "--serve-web", "--bind", config.address),
+            *_program(),
+            *("--serve-web", "--bind", config.address),
             *("--web-viewer-port", str(config.web_port), "--port", str(config.data_port)),
             *("--server-memory-limit", config.memory),
             *([] if recording is None else [str(recording)]),
         ]
+        self._output = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would stop it once it is full
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT
         )
         self._wait()
 
@@ -130,6 +134,7 @@ class ViewerServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._output.close()
 
     def _wait(self) -> None:
         """Until both ports answer."""
@@ -137,12 +142,24 @@ class ViewerServer:
         host = self.config.reachable.strip("[]")
         while not all(_answers(host, port) for port in (self.config.web_port, self.config.data_port)):
             if not self.running or time.monotonic() > deadline:
+                said = self._said()
                 self.close()
-                raise NodeError(f"The viewer's server did not start at {self.config.address}: {self._said()}")
+                raise NodeError(f"The viewer's server did not start at {self.config.address}: {said}")
             time.sleep(0.05)
 
     def _said(self) -> str:
-        return self._process.stdout.read().strip()[-500:] if self._process.stdout is not None else ""
+        self._output.seek(0)
+        return self._output.read().strip()[-500:]
+
+
+def _program() -> list[str]:
+    """The viewer itself, not Python's wrapper, which would leave it alive; it ends when this process is killed."""
+    package = find_spec("rerun_cli")
+    program = Path(package.origin or "").with_name("rerun") if package is not None else None
+    if program is None or not program.is_file():
+        raise DependencyError(f"The viewer of rerun-sdk is missing ({program}); install rerun-sdk again.")
+    die_with_us = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    return [*die_with_us, str(program)]
 
 
 def _answers(host: str, port: int) -> bool:

@@ -19,9 +19,9 @@ class CanvasPanel:
 
     def see_trace(self, stamp: float, trace: Trace) -> None:
         """Draw the trace of a chunk that was published at `stamp` seconds."""
-        rr, cells = self._stream.rr, trace.cells()
         if trace.steps == 0:
             return
+        rr, cells = self._stream.rr, trace.cells()
         self._stream.at(stamp, trace.sequence)
         for segment, positions in trace.parts():
             if segment.size == 0:
