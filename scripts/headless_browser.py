@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
 MISSING = (
@@ -34,10 +34,25 @@ def browser() -> Iterator[Browser]:
     if program is None:
         raise FileNotFoundError(MISSING)
     # Root may not use the sandbox; nothing but pages of this repository is opened.
-    words = ["--no-sandbox", "--disable-dev-shm-usage"]
+    words = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=words)
         try:
             yield running
         finally:
             running.close()
+
+
+def go_when_there(page: Page, address: str, patience_s: float = 120.0) -> None:
+    """Open an address whose server is just starting.
+
+    Raises:
+        TimeoutError: Nobody answers there.
+    """
+    for _ in range(int(2.0 * patience_s)):
+        try:
+            page.goto(address)
+            return
+        except Error:  # refused until the server listens
+            page.wait_for_timeout(500)
+    raise TimeoutError(f"Nobody answers on {address} within {patience_s:g} s.")

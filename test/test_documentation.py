@@ -16,6 +16,7 @@ from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpo
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
 from dvla_ros.control.safety import SafetyConfig
+from dvla_ros.dataset_commands import Convert, Stats
 from dvla_ros.denoising.registry import DECODERS, override
 from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.perception import PerceptionConfig
@@ -78,6 +79,8 @@ OPTIONS = {
     "dvla train": (TrainConfig,),
     "dvla train-vq": (TrainVqConfig,),
     "dvla simulate": (Simulate,),
+    "dvla convert": (Convert,),
+    "dvla stats": (Stats,),
     "dvla inspect-checkpoint": (InspectCheckpoint,),
     "dvla golden": (Golden,),
     "dvla fresh-checkpoint": (FreshCheckpoint,),

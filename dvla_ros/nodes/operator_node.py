@@ -34,9 +34,7 @@ class OperatorNode(Node):
         watch = RobotWatch(self, p.policy, p.chunker, p.cameras)
         commands = RobotCommands(self, watch, p.policy, p.chunker, p.estop_topic)
         self._feed = CameraFeed(p.cameras, p.compressed, p.picture_hz, p.picture_width)
-        self._app = OperatorApp(
-            commands, self._feed.pictures, PageSettings(p.robot_name, p.cameras, p.picture_hz)
-        )
+        self._app = OperatorApp(commands, self._feed.pictures, PageSettings(p.robot_name, p.cameras, p.picture_hz))
         self._server = PageServer(Guard(self._app.routes(), Access(token)), listener, p.max_connections)
         self.link = f"{self._server.address}/" + (f"?token={token}" if token else "")
         # Not through the logger: what it says goes to a topic and into files.

@@ -39,11 +39,13 @@ function showExecution(execution) {
     pill("state", "not known", "bad");
     text("meaning", "");
     text("reason", "chunker_node is silent. Nobody says what the arm does.");
+    element("reason").dataset.tone = "bad";
     element("dry").hidden = true;
     return;
   }
   pill("state", execution.state, TONES[execution.state] ?? "warn");
   text("meaning", MEANINGS[execution.state] ?? "");
+  element("reason").dataset.tone = execution.state === "fault" ? "bad" : "off";
   text("reason", [execution.reason, execution.message].filter(Boolean).join(": "));
   element("dry").hidden = !execution.health?.includes("dry run");
 }
@@ -52,13 +54,15 @@ function showPolicy(policy, run) {
   if (!policy) {
     pill("activity", "not known", "bad");
     text("problem", "policy_node is silent.");
+    element("problem").dataset.tone = "bad";
     text("run", "");
     return;
   }
   pill("activity", policy.activity, policy.activity === "following" ? "ok" : (TONES[policy.activity] ?? "warn"));
   text("problem", policy.message === policy.activity ? "" : policy.message);
+  element("problem").dataset.tone = policy.well ? "off" : "bad";
   const ended = run?.phase === "ended" && policy.activity !== "following";
-  text("run", ended ? `“${run.instruction}” ended: ${run.reason.replaceAll("_", " ")}, ${run.message} (${run.chunks} chunks).` : "");
+  text("run", ended ? `“${run.instruction}” ended: ${run.reason.replaceAll("_", " ")}, ${run.message} (${run.chunks} ${run.chunks === 1 ? "chunk" : "chunks"}).` : "");
 }
 
 function showTask(task) {

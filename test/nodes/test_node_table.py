@@ -12,9 +12,9 @@ from dvla_ros.nodes.operator.parameters import OperatorParameters
 from dvla_ros.nodes.parameters import parameter_fields
 from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.recorder_parameters import RecorderParameters
-from dvla_ros.share import share_path
 from dvla_ros.nodes.sim_node import SimParameters
 from dvla_ros.nodes.view_node import ViewParameters
+from dvla_ros.share import share_path
 
 KINDS = {
     "sim_node": (SimParameters,),
@@ -69,7 +69,8 @@ def test_the_simulated_robot_moves():
 
 def test_the_operator_page_is_served_where_it_is_asked_for():
     assert "operator_node" not in [entry.name for entry in plan().nodes]
-    page = parameters(plan("operator:=true", "operator_port:=8081", "compressed:=true", "cameras:=top"), "operator_node")
+    given = ("operator:=true", "operator_port:=8081", "compressed:=true", "cameras:=top")
+    page = parameters(plan(*given), "operator_node")
     assert (page["host"], page["port"], page["cameras"], page["compressed"]) == ("127.0.0.1", 8081, ["top"], True)
     with pytest.raises(ConfigurationError, match="operator_port must be a whole number, got 'http'"):
         plan("operator:=true", "operator_port:=http")

@@ -64,11 +64,15 @@ def test_another_site_may_lead_to_the_page_but_show_nothing_of_it():
 
 @pytest.mark.parametrize(
     ("host", "local"),
-    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.9.9.9", True), ("0.0.0.0", False), ("::", False)]
-    + [("192.168.1.7", False), ("robot.lab", False)],
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.9.9.9", True), ("0.0.0.0", False), ("::", False)],
 )
 def test_only_the_loopback_needs_no_token(host, local):
     assert OperatorParameters(host=host).local is local
+
+
+@pytest.mark.parametrize("host", ["192.168.1.7", "robot.lab", ""])
+def test_an_address_or_a_name_in_the_network_needs_one(host):
+    assert OperatorParameters(host=host).local is False
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.msg import ExecutionStatus
 from dvla_ros.nodes.chunker_node import ChunkerNode
 from dvla_ros.nodes.images import encode_image
+from dvla_ros.nodes.operator import policy_runs
 from dvla_ros.nodes.operator.server import listen
 from dvla_ros.nodes.operator_node import OperatorNode
-from dvla_ros.nodes.operator import policy_runs
 from dvla_ros.nodes.policy_node import PolicyNode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 JSON = {"Content-Type": "application/json"}
-CHUNKER = ("dry_run:=false", "discovery_s:=0.3", "lock_memory:=false", "max_tick_gap_s:=0.5", "joint_state_timeout_s:=1.0")
+CHUNKER = "dry_run:=false discovery_s:=0.3 lock_memory:=false max_tick_gap_s:=1.0 joint_state_timeout_s:=1.0".split()
 WORDS = ["-p", "operator_node:port:=0", *(word for one in CHUNKER for word in ("-p", f"chunker_node:{one}"))]
 INSTRUCTION = "pick up the red cube"
 

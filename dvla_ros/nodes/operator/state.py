@@ -28,10 +28,19 @@ class Execution:
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """What `policy_node` does: `activity` is following, idle, inactive or problem; `message` is its own sentence."""
+    """What `policy_node` does.
+
+    Attributes:
+        activity: following, idle or inactive; problem where it reports one and has not been asked to follow from here.
+        message: Its own sentence.
+        well: Whether it reports no problem.
+        latency_ms_p50: From observation to publication, milliseconds; None before the first chunk.
+        latency_ms_p95: The same, exceeded by one chunk in twenty.
+    """
 
     activity: str
     message: str
+    well: bool
     latency_ms_p50: float | None
     latency_ms_p95: float | None
 

@@ -90,10 +90,11 @@ class RobotWatch:
         values = _values(report)
         percentiles = _number(values, "latency_ms_p50"), _number(values, "latency_ms_p95")
         well = report.level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
-        if well and run is not None and run.phase == "following":  # known before the node's next report
-            return PolicyReport("following", f"following '{run.instruction}'", *percentiles)
+        if run is not None and run.phase == "following":  # known before the node's next report
+            message = f"following '{run.instruction}'" if well else report.message
+            return PolicyReport("following", message, well, *percentiles)
         activity = report.message.partition(" ")[0] if well else "problem"
-        return PolicyReport(activity, report.message, *percentiles)
+        return PolicyReport(activity, report.message, well, *percentiles)
 
     def _chunk(self, now: float) -> Chunk | None:
         message = self._newest(ActionChunk, now, math.inf)

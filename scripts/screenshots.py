@@ -1,0 +1,102 @@
+"""Makes the pictures of the pages in docs/images from running systems: `.venv/bin/python scripts/screenshots.py`.
+
+Names of pictures as arguments make those alone, e.g. `screenshots.py operator_page`. Another picture is another
+function with `@pictures(NAME)`.
+"""
+
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from headless_browser import browser, go_when_there
+from patient_robot import patient_arguments
+from playwright.sync_api import Browser, Page, expect
+
+from dvla_ros.nodes.session import simulated_robot
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+DESKTOP, PHONE = (1280, 800), (375, 812)
+READY_MS = 120_000
+INSTRUCTION = "pick up the red cube"
+
+Maker = Callable[[Browser, Path], None]
+PICTURES: dict[str, Maker] = {}
+
+
+def pictures(name: str) -> Callable[[Maker], Maker]:
+    """Register a function that makes pictures in docs/images; its second argument is an empty folder for its files."""
+
+    def register(maker: Maker) -> Maker:
+        PICTURES[name] = maker
+        return maker
+
+    return register
+
+
+def main(words: list[str]) -> int:
+    """Make all pictures, or those that are named; 2 for a name that does not exist."""
+    unknown = sorted(set(words) - set(PICTURES))
+    if unknown:
+        print(f"error: there is no {', '.join(unknown)}; there are {', '.join(PICTURES)}", file=sys.stderr)
+        return 2
+    with browser() as running:
+        for name in words or PICTURES:
+            with tempfile.TemporaryDirectory(prefix="screenshots_") as folder:
+                PICTURES[name](running, Path(folder))
+    return 0
+
+
+def shoot(page: Page, name: str) -> None:
+    """Write what the page shows to docs/images/NAME.png."""
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    print(f"Wrote {path}.")
+
+
+def open_page(running: Browser, address: str, size: tuple[int, int], dark: bool = False) -> Page:
+    """A page of that width and height, in pixels of the screen, drawn twice as fine."""
+    page = running.new_page(
+        viewport={"width": size[0], "height": size[1]},
+        device_scale_factor=2,
+        color_scheme="dark" if dark else "light",
+    )
+    go_when_there(page, address)
+    return page
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pictures("operator_page")
+def operator_page(running: Browser, folder: Path) -> None:
+    """The operator page while the simulated arm moves, on a screen, and on a phone after an emergency stop."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/"
+    given = {"operator": "true", "operator_port": str(port)} | patient_arguments(folder, 640, 480, 10.0)
+    with simulated_robot("screenshots", given, folder / "log"):
+        desktop = open_page(running, address, DESKTOP)
+        expect(desktop.locator("#activity")).to_have_text("idle", timeout=READY_MS)
+        expect(desktop.locator("figure[data-fresh=true]")).to_have_count(2, timeout=READY_MS)
+        desktop.get_by_label("What is the robot to do?").fill(INSTRUCTION)
+        desktop.get_by_role("button", name="Start").click()
+        expect(desktop.locator("#chunks")).not_to_have_text("0.0 /s", timeout=READY_MS)
+        desktop.wait_for_timeout(2000)
+        shoot(desktop, "operator_page")
+        phone = open_page(running, address, PHONE, dark=True)
+        expect(phone.locator("figure[data-fresh=true]")).to_have_count(2, timeout=READY_MS)
+        phone.get_by_role("button", name="Emergency stop").click()
+        expect(phone.locator("#state")).to_have_text("fault", timeout=READY_MS)
+        expect(phone.locator("#activity")).to_have_text("idle", timeout=READY_MS)
+        shoot(phone, "operator_page_phone")
+        desktop.close()
+        phone.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
