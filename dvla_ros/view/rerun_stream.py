@@ -1,5 +1,6 @@
 """Where drawings go: a file, or the server that viewers connect to."""
 
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from dvla_ros.view.rerun_package import rerun
 
 APPLICATION = "dvla_ros"
+_PATIENCE_S = 5.0
+_log = logging.getLogger(__name__)
 TIME, CHUNK = "ros_time", "chunk"
 """The two timelines: ROS time, and the number of the chunk, to step from chunk to chunk."""
 
@@ -71,8 +74,11 @@ class RerunStream:
         self._recording.log(entity, *parts, static=True)
 
     def close(self) -> None:
-        """Write or send what is left."""
-        self._recording.flush()
+        """Write or send what is left; what a server that is gone did not get is lost."""
+        try:
+            self._recording.flush(timeout_sec=_PATIENCE_S)
+        except RuntimeError as error:
+            _log.warning("The viewer did not get everything: %s", error)
         self._recording.disconnect()
 
 

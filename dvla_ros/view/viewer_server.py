@@ -104,8 +104,13 @@ class ViewerServer:
             *([] if recording is None else [str(recording)]),
         ]
         self._output = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would stop it once it is full
+        # A session of its own: a Ctrl-C that is meant for this process does not take the server away before the end.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         self._wait()
 
