@@ -106,8 +106,11 @@ class AdaptiveSubscription:
         )
 
     def _subscribe(self) -> Any:
-        events = SubscriptionEventCallbacks(
-            incompatible_qos=self._on_incompatible_qos, message_lost=self._on_lost if self._raw else None
+        # Each event is one more thing to look at with every message; for raw ones, `adapt` alone follows the offers.
+        events = (
+            SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
+            if self._raw
+            else SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
         )
         return self._node.create_subscription(
             self._type, self.topic, self._callback, self._profile, event_callbacks=events, raw=self._raw

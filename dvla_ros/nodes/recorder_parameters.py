@@ -28,7 +28,7 @@ class RecorderParameters:
     status_topic: str = described("/chunker_node/execution_status", "keep_s: a fault there is a trigger; empty: none")
     queue_mb: float = described(200.0, "messages that wait for the disk; more are dropped, and counted")
     min_free_mb: float = described(1000.0, "recording ends when the disk has less left")
-    nice: int = described(10, "recording gives way to everything else: nice value 0..19")
+    nice: int = described(5, "recording gives way to everything else: nice value 0..19")
 
     def __post_init__(self) -> None:
         if not self.folder.strip():

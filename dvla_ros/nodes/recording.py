@@ -16,7 +16,7 @@ from dvla_ros.recordings.recorder_topics import RecorderTopics
 RECORDINGS = Path("recordings")
 """Where recordings go that were given no folder, below the working directory."""
 ROSBAG2, NODE = "rosbag2", "node"
-_NICE = 10
+_NICE = 5
 _ROSBAG2_PACKAGES = ("ros2bag", "rosbag2_storage_mcap")
 
 
@@ -67,7 +67,8 @@ def rosbag2_command(folder: Path, topics: RecorderTopics) -> list[str]:
 
     A regular expression, because topics that nobody publishes yet are to be recorded when they appear.
     """
-    record = ["ros2", "bag", "record", "--regex", topics.pattern, "--storage", "mcap", "--output", str(folder)]
+    record = ["ros2", "bag", "record", "--regex", topics.pattern, "--output", str(folder)]
+    record += ["--storage", "mcap", "--storage-preset-profile", "zstd_fast"]
     return ["nice", "-n", str(_NICE), *record]
 
 

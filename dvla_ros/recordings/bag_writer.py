@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,8 @@ Storage = Literal["mcap", "sqlite3"]
 
 FLUSH_S = 0.5
 """What was written longer ago is in the file: a killed process takes no more than this with it."""
+_LEVEL = 1
+"""Of zstd: less work than writing what it saves, where pictures are as smooth as a simulation's."""
 _VERSION = 9
 """Of rosbag2's metadata: that of Jazzy."""
 
@@ -24,8 +27,8 @@ class BagWriter:
     """A new bag; a context manager, complete once it is left.
 
     Messages of the last `FLUSH_S` seconds are kept in memory (mcap: the open chunk; sqlite3: the open transaction), all
-    others are in the file. `metadata.yaml` and the index are written at the end; without them `recordings.bag.Bag`
-    reads the file from its beginning.
+    others are in the file, those of an mcap compressed chunk by chunk. `metadata.yaml` and the index are written at the
+    end; without them `recordings.bag.Bag` reads the file from its beginning.
 
     Args:
         folder: Folder of the bag; must not exist.
@@ -111,17 +114,27 @@ class BagWriter:
 
 
 def _open(folder: Path, storage: Storage) -> "Writer":
-    from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 
     plugins = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
     if storage not in plugins:
         raise RecordingError(f"storage must be one of {', '.join(plugins)}, got '{storage}'.")
     try:
         writer = Writer(folder, version=_VERSION, storage_plugin=plugins[storage])
+        if storage == "mcap":
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         writer.open()
+        _hasten(writer)
     except (WriterError, OSError) as error:
         raise RecordingError(f"No bag can be made in {folder} ({error}). Name a new folder.") from None
     return writer
+
+
+def _hasten(writer: "Writer") -> None:
+    """Chunks of an mcap file are compressed; rosbags has no setting for how well."""
+    storage: Any = writer.storage
+    if hasattr(storage, "compressor"):
+        storage.compressor = partial(storage.compressor, level=_LEVEL)
 
 
 def _quality(latched: bool) -> Any:

@@ -8,7 +8,15 @@ import os
 
 import pytest
 
-collect_ignore = [] if importlib.util.find_spec("launch_ros") else ["test_widowx_launch.py", "test_servo_launch.py"]
+collect_ignore = (
+    []
+    if importlib.util.find_spec("launch_ros")
+    else [
+        "test_widowx_launch.py",
+        "test_servo_launch.py",
+        "test_bag_eval_launch.py",
+    ]
+)
 
 
 @pytest.fixture

@@ -73,6 +73,6 @@ def test_what_does_not_fit_is_named(rosbag2, monkeypatch):
 
 def test_rosbag2_gives_way_and_records_topics_that_nobody_publishes_yet():
     command = rosbag2_command(Path("bag"), recorder_topics("left", ["top"], False))
-    assert command[:6] == ["nice", "-n", "10", "ros2", "bag", "record"]
+    assert command[:6] == ["nice", "-n", "5", "ros2", "bag", "record"]
     assert re.search(command[command.index("--regex") + 1], "/left/joint_states")
     assert command[command.index("--output") + 1] == "bag"

@@ -91,7 +91,7 @@ def test_nothing_is_overwritten_and_a_closed_bag_stays_closed(tmp_path):
         BagWriter(tmp_path / "other", "rosbag1")
 
 
-def test_large_images_and_flushes_mix(tmp_path):
+def test_large_images_and_flushes_mix_and_smooth_images_take_little_room(tmp_path):
     """A chunk that is full just before it is flushed leaves none that is empty."""
     big = cdr(image(1.0, np.zeros((480, 640, 3), np.uint8)))
     with BagWriter(tmp_path / "bag") as writer:
@@ -99,5 +99,6 @@ def test_large_images_and_flushes_mix(tmp_path):
             writer.write("/front_camera/image_raw", "sensor_msgs/msg/Image", i * S, big)
             writer.flush()
             writer.flush()
+    assert (tmp_path / "bag" / "bag.mcap").stat().st_size < len(big)
     with Reader(tmp_path / "bag") as reader:
         assert [time // S for _, time, data in reader.messages() if data == big] == list(range(6))
