@@ -38,6 +38,7 @@ class Convert:
         instruction: Sentence of episodes that have none.
         robot_name: Namespace of the robot's topics, and what a LeRobot data set calls the robot.
         actions: Source of the actions in a recording: best, chunks, joint_targets, ee_pose, ee_delta or measured.
+        stamp_source: Times of a recording's cameras and joints: those of their headers, or of their arrival (receive).
         gap_s: Silence in a recording that ends an episode, in seconds.
         idle: Frames in which nothing is commanded: keep, trim (at both ends of an episode) or drop (all).
         validation: Share of the episodes to keep back for validation.
@@ -56,6 +57,7 @@ class Convert:
     instruction: str = ""
     robot_name: str = "wx250s"
     actions: str = "best"
+    stamp_source: Literal["header", "receive"] = "header"
     gap_s: float = 2.0
     idle: Literal["keep", "trim", "drop"] = "keep"
     validation: float = 0.0
@@ -77,6 +79,7 @@ class Stats:
         cameras: Which cameras a recording must have at each frame; all by default.
         robot_name: Namespace of the robot's topics.
         actions: Source of the actions in a recording: best, chunks, joint_targets, ee_pose, ee_delta or measured.
+        stamp_source: Times of a recording's cameras and joints: those of their headers, or of their arrival (receive).
         gap_s: Silence in a recording that ends an episode, in seconds.
         idle: Idle frames left out of the statistics: keep, trim or drop, as in `dvla convert`.
         json: File for figures and findings.
@@ -89,6 +92,7 @@ class Stats:
     cameras: tuple[str, ...] = ()
     robot_name: str = "wx250s"
     actions: str = "best"
+    stamp_source: Literal["header", "receive"] = "header"
     gap_s: float = 2.0
     idle: Literal["keep", "trim", "drop"] = "keep"
     json: Path | None = None
@@ -119,6 +123,7 @@ def convert(words: Sequence[str]) -> int:
         instruction=options.instruction,
         robot_name=options.robot_name,
         actions=options.actions,
+        stamp_source=options.stamp_source,
         gap_s=options.gap_s,
     )
     source = open_source(_given(options.sources), reading)
@@ -147,6 +152,7 @@ def stats(words: Sequence[str]) -> int:
         pictures=False,
         robot_name=options.robot_name,
         actions=options.actions,
+        stamp_source=options.stamp_source,
         gap_s=options.gap_s,
     )
     found = examine(open_source(_given(options.sources), reading), options.idle)
@@ -215,12 +221,15 @@ def _show_columns(statistics: "DatasetStatistics") -> None:
 def _show_streams(found: "Examination") -> None:
     import numpy as np
 
+    from dvla_ros.datasets.examination import lost_of
+
     table = Table()
     for heading in ("topic", "messages", "rate, Hz", "lost", "age, ms"):
         table.add_column(heading, justify="left" if heading == "topic" else "right")
     for stream in found.streams:
         age = f"{1000 * np.median(stream.age):.0f}" if len(stream.stamps) else "–"
-        table.add_row(stream.topic, str(len(stream.stamps)), f"{stream.rate:.1f}", str(stream.lost), age)
+        lost = str(lost_of(stream, found.streams))
+        table.add_row(stream.topic, str(len(stream.stamps)), f"{stream.rate:.1f}", lost, age)
     console.print(table)
 
 

@@ -18,6 +18,9 @@ OPTIONS = {
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",
+    "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s idle validation seed "
+    "max-frames images json",
+    "stats": "out name fps cameras robot-name actions stamp-source gap-s idle json",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",

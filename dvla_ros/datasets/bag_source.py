@@ -27,6 +27,7 @@ _CAMERA_TOPIC = re.compile(r"/(\w+)_camera/image_raw(/compressed)?")
 _USUAL_ORDER = ("front", "wrist")
 _UNSAID = "(nothing was asked)"
 """Stands in for a missing sentence while observations are made: they are refused without one."""
+_NO_ACTION = "have no action at their time."
 _FEWEST = 2
 """Fewer frames than this in a row are no trajectory."""
 
@@ -46,14 +47,14 @@ class BagSource:
     Args:
         bags: Folders or files.
         options: How to read them.
-        alignment: How streams become observations, as for the policy.
 
     Raises:
         RecordingError: A bag cannot be read, has no camera, or no such source of actions.
     """
 
-    def __init__(self, bags: Sequence[Path], options: ReadOptions, alignment: AlignmentConfig | None = None) -> None:
-        self._bags, self._options, self._alignment = tuple(bags), options, alignment or AlignmentConfig()
+    def __init__(self, bags: Sequence[Path], options: ReadOptions) -> None:
+        self._bags, self._options = tuple(bags), options
+        self._alignment = AlignmentConfig(stamp_source=options.stamp_source)
         self.name = bags[0].resolve().name
         self.fps = options.fps or BRIDGE_FPS
         self.warnings: list[str] = []
@@ -156,9 +157,7 @@ class BagSource:
         if len(run.states) >= _FEWEST:
             yield run
         if problems:
-            self.warnings.append(
-                f"Episode {number}: {len(problems)} of {count} frames are left out; the first because: {problems[0]}"
-            )
+            self.warnings.append(f"Episode {number}: {len(problems)} of {count} frames are left out: {_told(problems)}")
 
     def _keep(self, run: _Frames, action: np.ndarray, observation: Observation) -> None:
         run.states.append(observation.state)
@@ -206,7 +205,16 @@ def _problem(action: np.ndarray, observation: Observation | ObservationError) ->
     """Why a frame cannot be used; empty when it can."""
     if isinstance(observation, ObservationError):
         return str(observation)
-    return "" if np.isfinite(action).all() else "no action was recorded at that time."
+    return "" if np.isfinite(action).all() else _NO_ACTION
+
+
+def _told(problems: Sequence[str]) -> str:
+    """Why frames were left out, in words."""
+    without_action = sum(problem == _NO_ACTION for problem in problems)
+    others = [problem for problem in problems if problem != _NO_ACTION]
+    parts = [f"{without_action} {_NO_ACTION}"] if without_action else []
+    parts += [f"{len(others)} have no observation, the first because: {others[0]}"] if others else []
+    return " ".join(parts)
 
 
 def _one_size(pictures: list[np.ndarray], cameras: tuple[str, ...]) -> np.ndarray:

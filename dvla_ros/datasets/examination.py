@@ -1,5 +1,6 @@
 """Looking through a whole data set: its statistics, and what looks wrong with it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from dvla_ros.datasets.checks.all import findings
 from dvla_ros.datasets.checks.columns import coverage
 from dvla_ros.datasets.checks.finding import Finding, error
 from dvla_ros.datasets.checks.motion import idle_share
-from dvla_ros.datasets.checks.streams import StreamTimes, check_streams
+from dvla_ros.datasets.checks.streams import StreamTimes, check_streams, lost_messages
 from dvla_ros.datasets.gathered import Gathered, gather, statistics_of
 from dvla_ros.datasets.idle import IdleFrames, without_idle_frames
 from dvla_ros.datasets.trajectory import Source, Trajectory
@@ -72,7 +73,7 @@ class Examination:
             "idle_share": idle,
             "coverage": dict(zip(ACTION_NAMES, self.coverage, strict=False)),
             "instructions": list(self.instructions),
-            "streams": [_stream_json(stream) for stream in self.streams],
+            "streams": [_stream_json(stream, self.streams) for stream in self.streams],
             "findings": [asdict(finding) for finding in self.findings],
             "warnings": list(self.warnings),
         }
@@ -142,13 +143,18 @@ def _streams_of(source: Source) -> list[dict[str, StreamTimes]]:
     return list(source.stream_times()) if isinstance(source, BagSource) else []
 
 
-def _stream_json(stream: StreamTimes) -> dict[str, Any]:
+def lost_of(stream: StreamTimes, streams: Sequence[StreamTimes]) -> int:
+    """Messages of a stream that are missing while others came; `streams` holds it, too."""
+    return lost_messages(stream, {other.topic: other for other in streams if other is not stream})
+
+
+def _stream_json(stream: StreamTimes, streams: Sequence[StreamTimes]) -> dict[str, Any]:
     rate = stream.rate
     return {
         "topic": stream.topic,
         "messages": len(stream.stamps),
         "rate_hz": None if np.isnan(rate) else rate,
-        "lost": stream.lost,
+        "lost": lost_of(stream, streams),
         "backwards": stream.backwards,
         "age_s": float(np.median(stream.age)) if len(stream.stamps) else None,
     }

@@ -15,6 +15,8 @@ _ACCURATE = "bicubic+accurate_rnd+full_chroma_int"
 _ENCODING = ["-crf", "18", "-preset", "fast", "-g", "2", "-bf", "0", "-sws_flags", _ACCURATE]
 """Every second frame stands for itself, so that a loader can jump; quality at which few see a difference."""
 
+_DECODING = ["-fps_mode", "passthrough", "-sws_flags", _ACCURATE]
+
 
 class VideoWriter:
     """The pictures of one camera, file after file.
@@ -112,9 +114,7 @@ class VideoReader:
         if not path.is_file():
             raise RecordingError(f"The video {path} is missing; copy the complete data set.")
         self._path = path
-        self._frames: Iterator[Any] = imageio_ffmpeg.read_frames(
-            path, output_params=["-fps_mode", "passthrough", "-sws_flags", _ACCURATE]
-        )
+        self._frames: Iterator[Any] = imageio_ffmpeg.read_frames(path, output_params=_DECODING)
         try:
             self._width, self._height = next(self._frames)["size"]
         except (OSError, KeyError, StopIteration, RuntimeError) as error:

@@ -21,6 +21,8 @@ class ReadOptions:
         instruction: Sentence of episodes that have none.
         robot_name: Namespace of the robot's topics in a recording.
         actions: Source of the actions in a recording, see `recordings.recorded_actions`; `best` takes the best one.
+        stamp_source: Times of cameras and joints: those of their headers, or of their arrival: `header` or `receive`,
+            see `AlignmentConfig`.
         gap_s: Silence in a recording that ends an episode, in s.
         idle: What happens to frames in which nothing is commanded.
 
@@ -35,6 +37,7 @@ class ReadOptions:
     instruction: str = ""
     robot_name: str = "wx250s"
     actions: str = "best"
+    stamp_source: str = "header"
     gap_s: float = 2.0
     idle: IdleFrames = "keep"
 

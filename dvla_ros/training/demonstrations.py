@@ -6,7 +6,7 @@ also name the pixel and the position of what the sentence speaks of, which an au
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,11 +120,11 @@ class Demonstrations:
 
 
 def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
-    """Read every finished shard below the folders.
+    """Read every finished shard below the folders; where their sentences differ, the set has all of them.
 
     Raises:
-        ConfigurationError: No shard is there, one was written by another version, or shards disagree in cameras,
-            sentences or dt.
+        ConfigurationError: No shard is there, one was written by another version, or shards disagree in cameras, dt,
+            size of the pictures or the task of a sentence.
     """
     shards = sorted(path.parent for folder in folders for path in Path(folder).rglob("manifest.json"))
     if not shards:
@@ -135,13 +135,45 @@ def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
     for shard, manifest in zip(shards, manifests, strict=True):
         if manifest.format != FORMAT:
             raise ConfigurationError(f"{shard} has format {manifest.format}, not {FORMAT}: collect it again.")
-        for key in ("cameras", "instructions", "task_names", "dt"):
+        for key in ("cameras", "dt"):
             if getattr(manifest, key) != getattr(manifests[0], key):
                 raise ConfigurationError(
                     f"{shard} has {key}={getattr(manifest, key)}, others {getattr(manifests[0], key)}."
                 )
+    _require_one_size(shards)
+    tasks = _tasks_of_sentences(shards, manifests)
     columns = {name: np.concatenate([np.load(s / f"{name}.npy", mmap_mode="r") for s in shards]) for name in ARRAYS}
-    return Demonstrations(manifests[0], **columns)
+    numbers = [_numbers_in(manifest, tuple(tasks)) for manifest in manifests]
+    own = [np.load(shard / "instructions.npy") for shard in shards]
+    columns["instructions"] = np.concatenate([new[old] for new, old in zip(numbers, own, strict=True)])
+    return Demonstrations(replace(manifests[0], instructions=tuple(tasks), task_names=tuple(tasks.values())), **columns)
+
+
+def _require_one_size(shards: Sequence[Path]) -> None:
+    shapes = [np.load(shard / "images.npy", mmap_mode="r").shape for shard in shards]
+    for shard, shape in zip(shards, shapes, strict=True):
+        if shape[1:] != shapes[0][1:]:
+            raise ConfigurationError(
+                f"{shard} has pictures of {shape[3]}x{shape[2]}, others of {shapes[0][3]}x{shapes[0][2]}: convert it "
+                "again with the same --image-size."
+            )
+
+
+def _tasks_of_sentences(shards: Sequence[Path], manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The task of each sentence of any shard, in order of appearance."""
+    tasks: dict[str, str] = {}
+    for shard, manifest in zip(shards, manifests, strict=True):
+        for sentence, task in zip(manifest.instructions, manifest.task_names, strict=True):
+            if tasks.setdefault(sentence, task) != task:
+                raise ConfigurationError(
+                    f"{shard} has task_names={task!r} for {sentence!r}, others {tasks[sentence]!r}."
+                )
+    return tasks
+
+
+def _numbers_in(manifest: Manifest, sentences: tuple[str, ...]) -> np.ndarray:
+    """The number among all sentences of each one of a manifest, int64."""
+    return np.array([sentences.index(sentence) for sentence in manifest.instructions], np.int64)
 
 
 def read_manifest(shard: Path) -> Manifest:

@@ -50,7 +50,7 @@ def pictures(states: np.ndarray) -> np.ndarray:
 
 @dataclass
 class HeldSource:
-    """A source of trajectories that are in memory."""
+    """A source of trajectories that are in memory; `empty` of its episodes gave none."""
 
     held: Sequence[Trajectory]
     name: str = "held"
@@ -58,10 +58,11 @@ class HeldSource:
     fps: float = FPS
     convention: str = "made for a test"
     warnings: list[str] = field(default_factory=list)
+    empty: int = 0
 
     @property
     def episodes(self) -> int:
-        return len({t.episode for t in self.held})
+        return len({t.episode for t in self.held}) + self.empty
 
     def trajectories(self) -> Iterator[Trajectory]:
         yield from self.held

@@ -62,7 +62,6 @@ def test_an_unfinished_shard_is_ignored(tmp_path):
     "change",
     [
         {"cameras": ("wrist", "front")},
-        {"instructions": ("a", "b")},
         {"dt": 0.1},
         {"task_names": ("x", "y")},
     ],
@@ -71,6 +70,24 @@ def test_shards_that_disagree_are_refused_by_name(tmp_path, change):
     write_shard(tmp_path / "shard-0", MANIFEST, frames(1))
     write_shard(tmp_path / "shard-1", replace(MANIFEST, **change), frames(1))
     with pytest.raises(ConfigurationError, match=f"shard-1 has {next(iter(change))}="):
+        read_demonstrations([tmp_path])
+
+
+def test_sets_with_other_sentences_are_one_set_with_all_of_them(tmp_path):
+    more = Manifest(MANIFEST.cameras, ("wipe the table", "push it"), ("", "push_red_left"), 0.2, 0, "recording")
+    write_shard(tmp_path / "shard-0", MANIFEST, frames(4))
+    write_shard(tmp_path / "shard-1", more, frames(3))
+    read = read_demonstrations([tmp_path])
+    assert read.manifest.instructions == ("pick up the red cube", "push it", "wipe the table")
+    assert read.manifest.task_names == ("pick_red", "push_red_left", "")
+    assert read.instructions.tolist() == [0, 1, 0, 1, 2, 1, 2]
+
+
+def test_pictures_of_another_size_are_refused_by_name(tmp_path):
+    write_shard(tmp_path / "shard-0", MANIFEST, frames(1))
+    smaller = [replace(frame, images=frame.images[:, ::2, ::2]) for frame in frames(1)]
+    write_shard(tmp_path / "shard-1", MANIFEST, smaller)
+    with pytest.raises(ConfigurationError, match="shard-1 has pictures of 8x6, others of 16x12"):
         read_demonstrations([tmp_path])
 
 

@@ -10,7 +10,7 @@ from dvla_ros.models.perception import POINTS, Percept
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.models.vision import STRIDE
 from dvla_ros.training.batch import Losses
-from dvla_ros.training.grounding import grounding_loss, with_grounding
+from dvla_ros.training.grounding import grounding_loss, localising_loss, with_grounding
 
 HEIGHT, WIDTH = PERCEPTION.image_height, PERCEPTION.image_width
 ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
@@ -83,3 +83,25 @@ def test_a_perception_that_is_not_trained_has_no_auxiliary_loss(model, batch):
     percept = model.perception(batch.images, batch.text, batch.state)
     before = Losses(torch.tensor(2.0), {"tokens": torch.tensor(2.0)})
     assert with_grounding(before, percept, batch, grounding=0.2, localising=5.0) is before
+
+
+def test_what_a_recording_cannot_know_teaches_nothing(model, batch):
+    unknown = replace(batch, pixels=torch.full_like(batch.pixels, torch.nan), points=batch.points * torch.nan)
+    percept = model.perception(unknown.images, unknown.text, unknown.state)
+    losses = with_grounding(Losses(torch.tensor(2.0), {}), percept, unknown, grounding=0.2, localising=5.0)
+    assert losses.total.item() == 2.0 and losses.parts["grounding"] == losses.parts["localising"] == 0.0
+    losses.total.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_recorded_frames_leave_the_losses_of_simulated_ones_as_they_are(model, batch):
+    pixels, points = batch.pixels.clone(), batch.points.clone()
+    pixels[2:], points[2:] = torch.nan, torch.nan
+    percept = model.perception(batch.images, batch.text, batch.state)
+    half = Percept(percept.tokens[:2], percept.positions[:2], percept.log_places[:2], percept.points[:2])
+    assert grounding_loss(percept, pixels, HEIGHT, WIDTH).item() == pytest.approx(
+        grounding_loss(half, pixels[:2], HEIGHT, WIDTH).item(), rel=1e-5
+    )
+    assert localising_loss(percept, points).item() == pytest.approx(
+        (half.points - points[:2]).abs().mean().item(), rel=1e-5
+    )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.reasoning_text import ReasoningTokenizer
 from dvla_ros.simulation.tasks import TASKS, task_named
 from dvla_ros.training.demonstrations import read_demonstrations
@@ -195,3 +196,11 @@ def test_demonstrations_are_told_truly(collected):
     assert {"push", "move", "go"} <= {text.split("next: ")[1].split()[0] for text in said}
     length = ReasoningTokenizer.fit(said).length(said)
     assert length <= 20
+
+
+def test_recordings_have_nothing_to_reason_about(collected):
+    demonstrations = read_demonstrations([collected[0]])
+    points = demonstrations.points.copy()
+    points[1] = np.nan
+    with pytest.raises(ConfigurationError, match=r"1 of \d+ frames come from recordings.*reason=false"):
+        sentences(replace(demonstrations, points=points))

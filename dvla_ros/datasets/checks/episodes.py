@@ -15,7 +15,10 @@ def check_instructions(gathered: Gathered) -> Iterator[Finding]:
     count = len(list(gathered.by_episode()))
     if not without:
         return
-    told = f"{_numbers(without)} of {count} say nothing of what was to be done; give --instruction, or leave them out."
+    told = (
+        f"{len(without)} of {count} episodes ({_numbers(without)}) do not say what was to be done; give "
+        "--instruction, or leave them out."
+    )
     yield error("instruction", told) if len(without) == count else Finding("instruction", told)
 
 
@@ -26,8 +29,8 @@ def check_lengths_of_episodes(gathered: Gathered) -> Iterator[Finding]:
     if short:
         yield Finding(
             "short",
-            f"{_numbers(short)} of {len(lengths)} have less than {_SHORT_S:g} s of usable frames: were they cut, or do "
-            "streams fail?",
+            f"{len(short)} of {len(lengths)} episodes ({_numbers(short)}) have less than {_SHORT_S:g} s of usable "
+            "frames: were they cut, or do streams fail?",
         )
     if missing := gathered.episodes - len(lengths):
         yield Finding("short", f"{missing} of {gathered.episodes} episodes gave no usable frame at all.")
@@ -35,5 +38,4 @@ def check_lengths_of_episodes(gathered: Gathered) -> Iterator[Finding]:
 
 def _numbers(episodes: list[int]) -> str:
     named = ", ".join(str(episode) for episode in episodes[:_MOST_NAMED])
-    more = f" and {len(episodes) - _MOST_NAMED} more" if len(episodes) > _MOST_NAMED else ""
-    return f"{'Episode' if len(episodes) == 1 else 'Episodes'} {named}{more}"
+    return f"{named}, …" if len(episodes) > _MOST_NAMED else named

@@ -63,4 +63,6 @@ def _at_lag(gathered: Gathered, axis: int, lag: int) -> tuple[np.ndarray, np.nda
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.corrcoef(first, second)[0, 1]) if min(first.std(), second.std()) > 0.0 else 0.0
+    """Of the ranks (Spearman), for which a single bad sample counts little."""
+    ranks = [values.argsort().argsort() for values in (first, second)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
