@@ -94,6 +94,23 @@ def test_system_packages_are_installed_through_a_sudo_that_does_not_ask(tmp_path
     ]
 
 
+def test_a_browser_is_asked_for_only_where_it_is_a_package_and_not_there(tmp_path: Path) -> None:
+    ask = f"PATH={tmp_path}; missing_browser"
+    assert shell(f"is_debian() {{ true; }}\n{ask}", tmp_path).stdout == "chromium-headless-shell\n"
+    assert shell(f"is_debian() {{ false; }}\n{ask}", tmp_path).stdout == ""
+    executable(tmp_path / "google-chrome", "exit 0")
+    assert shell(f"is_debian() {{ true; }}\n{ask}", tmp_path).stdout == ""
+
+
+def test_a_browser_that_cannot_be_installed_leaves_out_a_test_and_nothing_else(tmp_path: Path) -> None:
+    broken = (
+        'missing_browser() { echo chromium-headless-shell; }; may_install() { true; }; long() { fail "no network"; }'
+    )
+    result = shell(f"{broken}\ninstall_browser; echo goes on", tmp_path)
+    assert "the test of the operator page is left out" in result.stdout
+    assert result.stdout.endswith("goes on\n") and result.returncode == 0
+
+
 def test_digest_changes_with_a_file_and_with_the_text(tmp_path: Path) -> None:
     (tmp_path / "constraints.txt").write_text("numpy==1\n")
     program = (
