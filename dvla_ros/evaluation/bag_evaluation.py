@@ -14,7 +14,9 @@ from dvla_ros.evaluation.compared_policy import ComparedPolicy
 from dvla_ros.evaluation.evaluation_result import BagFacts, EpisodeFacts, EvaluationResult, VariantResult
 from dvla_ros.evaluation.findings import findings
 from dvla_ros.evaluation.open_loop.metrics import figures
+from dvla_ros.evaluation.open_loop.sample import Sample
 from dvla_ros.evaluation.open_loop.time_offset import OffsetCurve, TimeOffset
+from dvla_ros.evaluation.paired import mae_difference
 from dvla_ros.evaluation.picture_strip import PictureStrip, recorded_intrinsics
 from dvla_ros.evaluation.policy_answers import Keep, PolicyAnswers
 from dvla_ros.evaluation.prepared_bag import PreparedBag, ReadingPlan, prepare
@@ -73,6 +75,7 @@ class BagEvaluation:
         self._offsets: list[TimeOffset] = []
         self._curves: list[OffsetCurve] = []
         self._strip = PictureStrip(frozenset())
+        self._reference: tuple[Sample, ...] = ()
 
     def run(self, metadata: Mapping[str, object]) -> EvaluationResult:
         """Everything, one policy after the other.
@@ -198,6 +201,8 @@ class BagEvaluation:
             draws=self._plan.bootstrap,
             seed=self._plan.seed,
         )
+        self._reference = self._reference or tuple(answers.samples)
+        difference = mae_difference(answers.samples, self._reference, self._plan.bootstrap, self._plan.seed)
         return VariantResult(
             name=compared.name,
             checkpoint=compared.checkpoint,
@@ -213,6 +218,8 @@ class BagEvaluation:
             execute_steps=spec.execute_steps,
             samples=tuple(answers.samples),
             figures=result,
+            mae_difference=difference[0],
+            mae_difference_interval=difference[1],
             replay=answers.replay,
             unanswered=dict(answers.unanswered),
             recorded_s=answers.recorded_s,

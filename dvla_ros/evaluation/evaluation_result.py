@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dvla_ros.control.chunk import ControlMode
-from dvla_ros.evaluation.open_loop.metrics import OpenLoopFigures
+from dvla_ros.evaluation.open_loop.bootstrap import Interval
+from dvla_ros.evaluation.open_loop.open_loop_figures import OpenLoopFigures
 from dvla_ros.evaluation.open_loop.sample import Sample
 from dvla_ros.evaluation.open_loop.time_offset import OffsetCurve
 from dvla_ros.evaluation.real_time import RealTimeFigures
@@ -105,6 +106,8 @@ class VariantResult:
         execute_steps: Rows executed before it is asked again.
         samples: Predictions beside what was recorded.
         figures: What they come to.
+        mae_difference: Mean absolute error less that of the first variant, on the same questions.
+        mae_difference_interval: Where that difference lies.
         replay: Recorded inferences asked again.
         unanswered: Questions without an observation, by reason.
         recorded_s: Seconds of recording that were gone through.
@@ -125,6 +128,8 @@ class VariantResult:
     execute_steps: int
     samples: tuple[Sample, ...]
     figures: OpenLoopFigures
+    mae_difference: float
+    mae_difference_interval: Interval
     replay: ReplayFigures
     unanswered: Mapping[str, int]
     recorded_s: float

@@ -49,7 +49,7 @@ def due_times(chunks: Sequence[ActionChunk], dt: float) -> Iterator[float]:
 
     Rows from the due time of the next chunk on are the next one's; rows that are no reserve end with `execute_steps`.
     """
-    for chunk, after in zip(chunks, [*chunks[1:], None], strict=True):
+    for chunk, after in zip(chunks, [*chunks[1:], None], strict=False):
         if abs(chunk.dt - dt) > 1e-6:
             continue
         rows = chunk.horizon if chunk.execute_reserve else (chunk.execute_steps or chunk.horizon)

@@ -137,7 +137,7 @@ class _Tally:
     not_comparable: Counter[str] = field(default_factory=Counter)
 
     def add(self, inference: RecordedInference, observation: Observation, prediction: Prediction) -> None:
-        if inference.ask.deadline_s is not None and inference.nfe < prediction.nfe:
+        if _was_cut_short(inference) and inference.nfe < prediction.nfe:
             self.not_comparable["its decoding was cut short by the deadline"] += 1
             return
         self.count += 1
@@ -161,6 +161,13 @@ class _Tally:
             token_differences=self.token_differences,
             not_comparable=dict(self.not_comparable),
         )
+
+
+def _was_cut_short(inference: RecordedInference) -> bool:
+    """Whether the rows that had to be decided were not, and there was a deadline."""
+    chunk, needed = inference.chunk, inference.ask.needed_steps
+    decided = chunk.horizon if chunk.decided_steps is None else chunk.decided_steps
+    return inference.ask.deadline_s is not None and decided < (chunk.horizon if needed is None else needed)
 
 
 def _largest(difference: np.ndarray) -> float:

@@ -57,7 +57,7 @@ class RunPlan:
 
     episodes: tuple[tuple[str, int], ...] = (("pick_red", 0), ("pick_blue", 1), ("pick_green", 2))
     seconds: float = 4.0
-    pause_s: float = 3.0
+    pause_s: float = 0.3
     size: tuple[int, int] = (160, 120)
     replanning: ReplanningConfig = field(default_factory=ReplanningConfig)
     inference_s: float = 0.12

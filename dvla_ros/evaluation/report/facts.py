@@ -59,6 +59,8 @@ def _variant(variant: VariantResult) -> dict[str, object]:
         "horizon": variant.horizon,
         "execute_steps": variant.execute_steps,
         "figures": variant.figures.to_json(),
+        "mae_difference": variant.mae_difference,
+        "mae_difference_interval": asdict(variant.mae_difference_interval),
         "replay": _replay(variant),
         "unanswered": dict(variant.unanswered),
         "recorded_s": variant.recorded_s,

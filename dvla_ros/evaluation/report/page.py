@@ -8,12 +8,20 @@ from dvla_ros.evaluation.evaluation_result import EvaluationResult
 from dvla_ros.evaluation.report import plots
 from dvla_ros.evaluation.report.drawing import colour
 from dvla_ros.evaluation.report.strip import strips
-from dvla_ros.evaluation.report.tables import FIGURES, axis_table, episode_table, replay_words, summary_table
+from dvla_ros.evaluation.report.tables import (
+    DIFFERENCE,
+    FIGURES,
+    axis_table,
+    episode_table,
+    replay_words,
+    summary_table,
+)
 from dvla_ros.evaluation.report.words import number, percent, with_interval
 from dvla_ros.share import share_path
 
 TEMPLATE = "resource/evaluation_report.html.jinja"
 _EPISODES_SHOWN = 8
+_DIFFERENCE = "mean absolute error less that of the first policy on the same questions; below zero is better"
 
 
 def page(result: EvaluationResult) -> str:
@@ -31,7 +39,7 @@ def page(result: EvaluationResult) -> str:
         colours=[colour(index) for index in range(len(variants))],
         with_interval=with_interval,
         replay_words=replay_words,
-        about={figure.name: figure.about for figure in FIGURES},
+        about={figure.name: figure.about for figure in FIGURES} | {DIFFERENCE: _DIFFERENCE},
         summary=summary_table(result),
         episodes=episode_table(result),
         axes=[(variant.name, axis_table(variant)) for variant in variants],

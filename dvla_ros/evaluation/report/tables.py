@@ -8,6 +8,9 @@ from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.evaluation.open_loop.open_loop_figures import OpenLoopFigures
 from dvla_ros.evaluation.report.words import UNKNOWN, number, percent, with_interval
 
+DIFFERENCE = "error less that of the first"
+"""Line of the side-by-side table where there are several variants."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -22,6 +25,10 @@ class Figure:
     name: str
     about: str
     of: Callable[[OpenLoopFigures], str]
+
+
+def _difference(variant: VariantResult) -> str:
+    return with_interval(variant.mae_difference, variant.mae_difference_interval)
 
 
 def _delay(figures: OpenLoopFigures) -> str:
@@ -92,6 +99,8 @@ FIGURES = (
 def summary_table(result: EvaluationResult) -> FigureTable:
     """Figures by variant, one line each."""
     rows = [(figure.name, *(figure.of(v.figures) for v in result.variants)) for figure in FIGURES]
+    if len(result.variants) > 1:
+        rows.insert(1, (DIFFERENCE, UNKNOWN, *(_difference(v) for v in result.variants[1:])))
     rows.append(("asked again", *(replay_words(v) for v in result.variants)))
     return FigureTable(("", *(v.name for v in result.variants)), tuple(rows))
 
