@@ -13,7 +13,9 @@ _PATIENT: dict[str, dict[str, object]] = {
 }
 
 
-def patient_arguments(folder: Path, width: int, height: int, camera_hz: float) -> dict[str, str]:
+def patient_arguments(
+    folder: Path, width: int, height: int, camera_hz: float, **more: dict[str, object]
+) -> dict[str, str]:
     """Launch arguments; the file that they name is written into a folder.
 
     Args:
@@ -21,11 +23,12 @@ def patient_arguments(folder: Path, width: int, height: int, camera_hz: float) -
         width: Of the simulated pictures, in pixels.
         height: The same.
         camera_hz: Pictures per second and camera.
+        more: Further parameters, by node.
     """
     shipped = yaml.safe_load(share_path(SHIPPED_PARAMETERS).read_text())
     cameras = {"image_width": width, "image_height": height, "camera_hz": camera_hz}
     changes = {**_PATIENT, "sim_node": cameras, "policy_node": {**_PATIENT["policy_node"], "camera_hz": camera_hz}}
-    for node, values in changes.items():
+    for node, values in (*changes.items(), *more.items()):
         shipped[node]["ros__parameters"].update(values)
     file = folder / "patient.yaml"
     file.write_text(yaml.safe_dump(shipped))

@@ -9,16 +9,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Semaphore
 
 from headless_browser import browser, go_when_there
 from patient_robot import patient_arguments
 from playwright.sync_api import Browser, Page, expect
 
+from dvla_ros.msg import ActionChunk
 from dvla_ros.nodes.session import simulated_robot
+from dvla_ros.view.viewer_server import ServerConfig
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, PHONE = (1280, 800), (375, 812)
 READY_MS = 120_000
+DRAWN_MS = 25_000
+VIEWED_CHUNKS = 4
 INSTRUCTION = "pick up the red cube"
 
 Maker = Callable[[Browser, Path], None]
@@ -96,6 +101,26 @@ def operator_page(running: Browser, folder: Path) -> None:
         shoot(phone, "operator_page_phone")
         desktop.close()
         phone.close()
+
+
+@pictures("view")
+def view(running: Browser, folder: Path) -> None:
+    """The view while a policy that imagines drives the simulated arm."""
+    server = ServerConfig(web_port=free_port(), data_port=free_port())
+    ports: dict[str, object] = {"web_port": server.web_port, "data_port": server.data_port, "picture_hz": 2.0}
+    given = patient_arguments(folder, 640, 480, 5.0, view_node=ports)
+    given |= {"view": "true", "system": "ud_vla", "instruction": INSTRUCTION}
+    chunks = Semaphore(0)
+    with simulated_robot("screenshots", given, folder / "log") as session:
+        session.node.create_subscription(ActionChunk, "/policy_node/action_chunk", lambda _: chunks.release(), 10)
+        for _ in range(VIEWED_CHUNKS):
+            if not chunks.acquire(timeout=READY_MS / 1000):
+                raise TimeoutError("The policy is silent; look into the output of the nodes.")
+        page = running.new_page(viewport={"width": 1680, "height": 1000}, color_scheme="dark")
+        go_when_there(page, f"{server.page}&renderer=webgl&hide_welcome_screen=true")
+        page.wait_for_timeout(DRAWN_MS)  # a canvas does not say when it is drawn
+        shoot(page, "view")
+        page.close()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvla_ros.view.colours import ROW
+from dvla_ros.view.colours import ROW, SEAM
 from dvla_ros.view.facts import Published, Status
 from dvla_ros.view.rerun_stream import RerunStream
 from dvla_ros.view.seams import ROW_KINDS, Schedule, Seam, rows_of
@@ -69,4 +69,4 @@ class SchedulePanel:
         seams = [SECOND * (reign.begin - origin) for reign in reigns if reign.accepted]
         height = LANE * len(reigns)
         lines = [[(x, 0.0), (x, height)] for x in seams]
-        self._stream.log("schedule/seams", self._stream.rr.LineStrips2D(lines, colors=(255, 255, 255), radii=0.5))
+        self._stream.log("schedule/seams", self._stream.rr.LineStrips2D(lines, colors=SEAM, radii=0.5))
