@@ -25,6 +25,7 @@ _FIXED = {
     "deadman": "false",
     "record": "false",
     "operator": "false",
+    "view": "false",
     "instruction": "",
 }
 """A real robot's nodes, of which none commands an arm."""
