@@ -38,10 +38,10 @@ class Evaluate:
         robot_name: Namespace of the robot's topics.
         actions: What is compared with: chunks, joint_targets, ee_pose, ee_delta, measured; auto: the best there is.
         every: Ask at most once in so many seconds; 0: at every row.
-        lag: Seconds that the arm is behind its command; by default as recorded, else 0.
+        lag_s: Seconds that the arm is behind its command; by default as recorded, else 0.
         max_episodes: Evaluate so many episodes; 0: all.
-        gap: Shortest pause in seconds that tells episodes apart.
-        camera_latency: Seconds from exposure to stamp, one number or one for each camera; by default as recorded.
+        gap_s: Shortest pause in seconds that tells episodes apart.
+        camera_latency_s: Seconds from exposure to stamp, one number or one for each camera; by default as recorded.
         stamp_source: header or receive; by default as recorded.
         camera_poses: YAML file that says where real cameras are, to draw paths into pictures; simulation: the scene's.
         seed: Of the first answer and of the bootstrap.
@@ -63,10 +63,10 @@ class Evaluate:
     robot_name: str = "wx250s"
     actions: str = "auto"
     every: float = 0.0
-    lag: float | None = None
+    lag_s: float | None = None
     max_episodes: int = 0
-    gap: float = 2.0
-    camera_latency: tuple[float, ...] = ()
+    gap_s: float = 2.0
+    camera_latency_s: tuple[float, ...] = ()
     stamp_source: str = ""
     camera_poses: str = ""
     seed: int = 0
@@ -79,7 +79,7 @@ class Evaluate:
     def __post_init__(self) -> None:
         if not self.bags:
             raise ConfigurationError("Name at least one recording: dvla evaluate BAG.")
-        for name in ("every", "max_episodes", "gap", "seed"):
+        for name in ("every", "max_episodes", "gap_s", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         for name in ("bootstrap", "threads"):
@@ -135,11 +135,11 @@ def _plan(options: Evaluate) -> "EvaluationPlan":
     reading = ReadingPlan(
         robot_name=options.robot_name,
         instruction=options.instruction,
-        gap_s=options.gap,
+        gap_s=options.gap_s,
         every_s=options.every,
-        lag_s=options.lag,
+        lag_s=options.lag_s,
         actions=options.actions,
-        camera_latency_s=options.camera_latency or None,
+        camera_latency_s=options.camera_latency_s or None,
         stamp_source=options.stamp_source or None,
     )
     return EvaluationPlan(

@@ -21,6 +21,8 @@ OPTIONS = {
     "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s idle validation seed "
     "max-frames images json",
     "stats": "out name fps cameras robot-name actions stamp-source gap-s idle json",
+    "evaluate": "checkpoint system decoding deployment out json instruction robot-name actions every lag-s "
+    "max-episodes gap-s camera-latency-s stamp-source camera-poses seed bootstrap replay real-time device threads",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",

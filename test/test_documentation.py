@@ -18,6 +18,7 @@ from dvla_ros.control.controller_config import ControllerConfig
 from dvla_ros.control.safety import SafetyConfig
 from dvla_ros.dataset_commands import Convert, Stats
 from dvla_ros.denoising.registry import DECODERS, override
+from dvla_ros.evaluate_command import Evaluate
 from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_divla import SmallDivlaConfig
@@ -81,6 +82,7 @@ OPTIONS = {
     "dvla simulate": (Simulate,),
     "dvla convert": (Convert,),
     "dvla stats": (Stats,),
+    "dvla evaluate": (Evaluate,),
     "dvla inspect-checkpoint": (InspectCheckpoint,),
     "dvla golden": (Golden,),
     "dvla fresh-checkpoint": (FreshCheckpoint,),
@@ -146,6 +148,7 @@ def test_the_tables_of_the_checkpoint_format_are_complete_and_tell_the_defaults(
 
 def default_of(field):
     value = field.default if field.default_factory is MISSING else field.default_factory()
+    value = str(value) if isinstance(value, Path) else value
     return "needed" if value is MISSING else list(value) if isinstance(value, tuple) else value
 
 
