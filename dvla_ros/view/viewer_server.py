@@ -1,11 +1,13 @@
 """The web viewer and the server of its data: a process of its own, on loopback unless another address is named."""
 
 import ipaddress
+import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import quote
 
 from dvla_ros.errors import ConfigurationError, DependencyError, NodeError
 from dvla_ros.view.rerun_package import rerun
+from dvla_ros.view.viewer_page import ViewerPage
 
 LOOPBACK = "127.0.0.1"
 _START_S = 20.0
@@ -96,13 +99,16 @@ class ViewerServer:
         self.config = config
         for port in (config.web_port, config.data_port):
             _require_free(config.address, port)
+        program, files_port = _program(), _free_port()
         command = [
-            *_program(),
+            *program,
             *("--serve-web", "--bind", config.address),
-            *("--web-viewer-port", str(config.web_port), "--port", str(config.data_port)),
+            *("--web-viewer-port", str(files_port), "--port", str(config.data_port)),
             *("--server-memory-limit", config.memory),
             *([] if recording is None else [str(recording)]),
         ]
+        self._page: ViewerPage | None = None
+        self._settings = tempfile.TemporaryDirectory(prefix="dvla_view_")
         self._output = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would stop it once it is full
         # A session of its own: a Ctrl-C that is meant for this process does not take the server away before the end.
         self._process = subprocess.Popen(
@@ -111,8 +117,11 @@ class ViewerServer:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=_without_reports(program, Path(self._settings.name)),
         )
-        self._wait()
+        self._wait((files_port, config.data_port))
+        source = f"http://{config.reachable}:{files_port}"
+        self._page = ViewerPage(config.address, config.web_port, source, config.data_port)
 
     def __enter__(self) -> "ViewerServer":
         return self
@@ -133,6 +142,8 @@ class ViewerServer:
 
     def close(self) -> None:
         """End the server."""
+        if self._page is not None:
+            self._page.close()
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -140,12 +151,13 @@ class ViewerServer:
             self._process.kill()
             self._process.wait()
         self._output.close()
+        self._settings.cleanup()
 
-    def _wait(self) -> None:
-        """Until both ports answer."""
+    def _wait(self, ports: Sequence[int]) -> None:
+        """Until all ports answer."""
         deadline = time.monotonic() + _START_S
         host = self.config.reachable.strip("[]")
-        while not all(_answers(host, port) for port in (self.config.web_port, self.config.data_port)):
+        while not all(_answers(host, port) for port in ports):
             if not self.running or time.monotonic() > deadline:
                 said = self._said()
                 self.close()
@@ -165,6 +177,19 @@ def _program() -> list[str]:
         raise DependencyError(f"The viewer of rerun-sdk is missing ({program}); install rerun-sdk again.")
     die_with_us = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     return [*die_with_us, str(program)]
+
+
+def _without_reports(program: Sequence[str], folder: Path) -> dict[str, str]:
+    """Environment in which Rerun reports nothing to its makers, with settings in a folder of our own."""
+    environment = os.environ | {"XDG_CONFIG_HOME": str(folder)}
+    subprocess.run([*program, "analytics", "disable"], env=environment, capture_output=True, check=False)
+    return environment
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 def _answers(host: str, port: int) -> bool:

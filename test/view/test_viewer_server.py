@@ -1,6 +1,7 @@
 """Where the viewer is served: this machine, unless another address is named."""
 
 import socket
+import urllib.error
 import urllib.request
 from contextlib import closing
 
@@ -17,6 +18,14 @@ def free_port():
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def status_of(address):
+    try:
+        with urllib.request.urlopen(address, timeout=10.0) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_it_is_closed_to_the_network_unless_an_address_is_named():
@@ -47,6 +56,9 @@ def test_it_serves_page_and_data_on_loopback_and_is_gone_when_closed():
             stream.log("log/test", stream.rr.TextLog("hello"))
         with urllib.request.urlopen(config.page, timeout=10.0) as page:
             assert b"wasm" in page.read()
+            assert f"connect-src 'self' http://*:{config.data_port} " in page.headers["Content-Security-Policy"]
+        for name, found in (("re_viewer.js", True), ("../../etc/passwd", False)):
+            assert status_of(f"http://127.0.0.1:{config.web_port}/{name}") == (200 if found else 404)
         with pytest.raises(ConfigurationError, match=f"port {config.web_port}.* name another web_port"):
             ViewerServer(config)
         assert server.running
