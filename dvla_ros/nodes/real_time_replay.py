@@ -1,10 +1,11 @@
 """Plays a recording in real time against a policy and a chunker that commands nothing, and measures them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dvla_ros.control.widowx_streams import camera_topic
-from dvla_ros.errors import RecordingError
+from dvla_ros.errors import NodeError, RecordingError
 from dvla_ros.evaluation.real_time import RealTimeFigures, StreamFigures
 from dvla_ros.nodes.bag_player import INSTRUCTION, BagPlayer, Playback, Sentence
 from dvla_ros.nodes.chunk_observer import ChunkObserver
@@ -64,16 +65,24 @@ def real_time_replay(
         topics = RecordedTopics(values["robot_name"], tuple(_cameras(values)))
         sentences = _sentences(recording, topics, instruction)
         plan = widowx_plan(values)
-        with running_nodes("bag_player", plan, logs) as (nodes, node):
-            observer = ChunkObserver(node)
-            player = BagPlayer(node, recording, list(streams.values()), sentences)
-            say(f"Starting policy and chunker; what they print is in {nodes.logs}.")
-            player.wait_for_listeners(READY_S, nodes.check)
-            observer.wait_for_status(READY_S, nodes.check)
-            say(f"Playing {recording.end - recording.start:.1f} s of {bag}.")
-            playback = player.play(duration_s, nodes.check)
-            observer.settle(_SETTLE_S)
-        return _figures(bag, plan, playback, observer, streams, sentences, recording.warnings)
+        figures: RealTimeFigures | None = None
+        try:
+            with running_nodes("bag_player", plan, logs) as (nodes, node):
+                observer = ChunkObserver(node)
+                player = BagPlayer(node, recording, list(streams.values()), sentences)
+                say(f"Starting policy and chunker; what they print is in {nodes.logs}.")
+                player.wait_for_listeners(READY_S, nodes.check)
+                observer.wait_for_status(READY_S, nodes.check)
+                say(f"Playing {duration_s or recording.end - recording.start:.1f} s of {bag}.")
+                playback = player.play(duration_s, nodes.check)
+                observer.settle(_SETTLE_S)
+                figures = _figures(bag, plan, playback, observer, streams, sentences, recording.warnings)
+        except NodeError as error:
+            if figures is None:
+                raise
+            # What was measured is measured, however the nodes ended.
+            figures = replace(figures, warnings=(*figures.warnings, str(error)))
+        return figures
 
 
 def _values(bag: Bag, arguments: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

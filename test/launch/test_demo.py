@@ -10,6 +10,10 @@ import imageio_ffmpeg
 import pytest
 from untrained import write_untrained
 
+from dvla_ros.recordings.bag import Bag
+from dvla_ros.recordings.topics import RecordedTopics
+
+TOPICS = RecordedTopics()
 COMMAND = [sys.executable, "-m", "dvla_ros.nodes.demo"]
 
 pytestmark = pytest.mark.slow
@@ -34,6 +38,16 @@ def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):
     assert film[0] == pytest.approx(15 * (3.0 + 1.5), abs=8)
     assert cv2.imread(str(tmp_path / facts["contact_sheet"])).shape[1] == 1920
     assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
+    assert f"Recording: {facts['bag']}" in demo.stdout
+    with Bag(tmp_path / facts["bag"]) as bag:
+        assert bag.warnings == []
+        requests = [m.message for m in bag.messages([TOPICS.inference_request])]
+        (info,) = (m.message for m in bag.messages([TOPICS.policy_info]))
+        assert requests and {request.instruction for request in requests} == {"pick up the blue cube"}
+        assert info.checkpoint == str(checkpoint)
+        needed = {TOPICS.action_chunk, TOPICS.denoising_trace, TOPICS.execution_status, TOPICS.arm_trajectory}
+        needed |= {TOPICS.joint_states, TOPICS.task_status, *(TOPICS.image_topic(bag, name) for name in TOPICS.cameras)}
+        assert needed <= set(bag.topics)
 
 
 def test_ctrl_c_stops_every_node(checkpoint, tmp_path):

@@ -8,6 +8,7 @@ from launched import declared_arguments, launched
 from untrained import write_untrained
 
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS
+from dvla_ros.recordings.bag import Bag
 
 FILE = Path(__file__).parents[2] / "launch" / "widowx.launch.py"
 
@@ -24,13 +25,16 @@ def test_every_argument_of_the_table_is_declared_with_its_description():
         assert description.startswith(argument.description)
 
 
-def test_the_simulated_robot_starts_and_stops_cleanly(untrained):
-    launch = launched(FILE, "use_sim:=true", f"checkpoint:={untrained}", "instruction:=pick up the red cube")
-    launch.wait_for("following 'pick up the red cube'")
+def test_the_simulated_robot_starts_and_stops_cleanly_and_is_recorded(untrained, tmp_path):
+    words = ["use_sim:=true", f"checkpoint:={untrained}", "instruction:=pick up the red cube"]
+    launch = launched(FILE, *words, f"record:={tmp_path / 'bag'}", "recorder:=node")
+    launch.wait_for("following 'pick up the red cube'", "recording into")
     launch.process.send_signal(signal.SIGINT)
     assert launch.end() == 0
-    assert launch.output.count("process has finished cleanly") == 3
+    assert launch.output.count("process has finished cleanly") == 4
     assert "arm held" in launch.output
+    with Bag(tmp_path / "bag") as bag:
+        assert "/wx250s/joint_states" in bag.topics and bag.warnings == []
 
 
 @pytest.mark.parametrize(
