@@ -166,7 +166,7 @@ class BagEvaluation:
 
         instructions = {episode.number: episode.instruction for episode in self._episodes}
         answers.ask(bag, prepared, anchors, instructions, policy, self._plan.seed, keep)
-        answers.recorded_s += sum(self._episodes[number].seconds for number in {a.episode for a in anchors})
+        answers.recorded_s += max(0.0, anchors[-1].seen - bag.start)
         bag.watch = None
         if watch is not None:
             several = len(self._prepared) > 1
