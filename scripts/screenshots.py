@@ -21,7 +21,7 @@ from dvla_ros.view.viewer_server import ServerConfig
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, PHONE = (1280, 800), (375, 812)
-READY_MS = 120_000
+READY_MS = 300_000
 DRAWN_MS = 25_000
 VIEWED_CHUNKS = 4
 INSTRUCTION = "pick up the red cube"

@@ -20,28 +20,29 @@ PACING = ("test/control/test_pacing.py", "test/control/test_realtime.py")
 """Tests of what nodes change in their process: before those."""
 NODES = ("test/nodes/",)
 """Tests of nodes of this process: file by file, and first, because they take longest."""
+SESSIONS = ("test/launch/test_systems.py", "test/launch/test_published.py")
+"""Tests of a whole robot that may be slow: one after the other, beside those that only compute."""
 ALONE = ("test/launch/",)
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""
+_FIRST = (PACING, NODES, SESSIONS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of nodes at the beginning, and those that need the machine for themselves at the end."""
-    first = (PACING, NODES)
-    order = {prefixes: index for index, prefixes in enumerate((*first, ("",), ALONE))}
-    items.sort(key=lambda item: next(order[p] for p in (*first, ALONE, ("",)) if item.nodeid.startswith(p)))
+    order = {prefixes: index for index, prefixes in enumerate((*_FIRST, ("",), ALONE))}
+    items.sort(key=lambda item: next(order[p] for p in (*_FIRST, ALONE, ("",)) if item.nodeid.startswith(p)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several processes take test by test; those of nodes go file by file, and those at the end are one piece."""
+    """Several processes take test by test; those of nodes go file by file, and of some all are one piece."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Pieces(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if nodeid.startswith(ALONE):
-                return "alone"
-            if nodeid.startswith(PACING):
-                return "pacing"
+            for prefixes in (PACING, SESSIONS, ALONE):
+                if nodeid.startswith(prefixes):
+                    return str(prefixes)
             return nodeid.split("::", maxsplit=1)[0] if nodeid.startswith(NODES) else nodeid
 
     return Pieces(config, log)

@@ -29,8 +29,8 @@ class Observation:
     @property
     def crc(self) -> int:
         """CRC-32 over all that a policy sees: names and bytes of the images in order of their names, state, words."""
-        value = zlib.crc32(np.ascontiguousarray(self.state, np.float64))
+        value = zlib.crc32(np.ascontiguousarray(self.state, np.float64).data)
         value = zlib.crc32(self.instruction.encode(), value)
         for name in sorted(self.images):
-            value = zlib.crc32(np.ascontiguousarray(self.images[name]), zlib.crc32(name.encode(), value))
+            value = zlib.crc32(np.ascontiguousarray(self.images[name]).data, zlib.crc32(name.encode(), value))
         return value

@@ -1,6 +1,7 @@
 """A small checkpoint in each published layout drives the simulated WidowX through the ROS nodes."""
 
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,11 +14,24 @@ from dvla_ros.nodes.session import simulated_robot
 from dvla_ros.policies.published.fresh import WRITERS
 
 READY_S = 100.0
-TIME_LIMIT_S = 8.0
-"""Two of the longest chunks, 16 rows of 0.2 s, with the inference before each."""
-SCENES = (1, 2, 3)
-"""In one of these it must drive: the nodes run in real time, and a loaded machine may spoil an episode."""
+TIME_LIMIT_S = 40.0
+CHUNKS = 2
+"""The arm has driven once a command answered so many chunks."""
 pytestmark = pytest.mark.slow
+
+
+class HasDriven(Exception):  # noqa: N818  # no error
+    """Enough was seen of the episode."""
+
+
+def watch(runner):
+    """Ends an episode as soon as commands have answered enough chunks."""
+
+    def look(status):
+        if sum(runner.monitor.timing(chunk) is not None for chunk in runner.monitor.chunks()) >= CHUNKS:
+            raise HasDriven
+
+    return look
 
 
 @pytest.mark.parametrize("system", WRITERS)
@@ -34,15 +48,11 @@ def test_a_published_checkpoint_drives_the_arm(system, environment, tmp_path):
         topic = f"/{session.robot_name}/joint_states"
         session.node.create_subscription(JointState, topic, lambda state: measured.append(state.position[:6]), 10)
         runner.wait_until_ready(READY_S)
-        for seed in SCENES:
-            measured.clear()
-            episode = runner.run(EpisodeRequest("pick_red", seed, "pick up the red cube", TIME_LIMIT_S))
-            chunks = runner.monitor.chunks()
-            if episode.chunks >= 2 and episode.timings:
-                break
+        with suppress(HasDriven):
+            episode = runner.run(EpisodeRequest("pick_red", 1, "pick up the red cube", TIME_LIMIT_S), watch(runner))
+            pytest.fail(f"{len(runner.monitor.chunks())} chunks, {episode.outcome}: {episode.detail}")
+        chunks = runner.monitor.chunks()
     shutil.rmtree(folder)
-    assert episode.outcome in ("timeout", "wrong_object", "success"), episode.detail
-    assert episode.chunks >= 2 and len(episode.timings) >= 1  # a command answered a chunk
     assert np.ptp(np.array(measured), axis=0).max() > 0.01  # rad, of the simulated arm
     moved = np.abs(np.concatenate([chunk.chunk.actions for chunk in chunks])[:, :3])
     assert 0.0 < moved.max() <= 0.0081  # metres a step: the bounds of the statistics
