@@ -6,6 +6,7 @@ function with `@pictures(NAME)`.
 
 import re
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from dvla_ros.nodes.session import simulated_robot
 from dvla_ros.view.viewer_server import ServerConfig
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-DESKTOP, PHONE = (1280, 800), (375, 812)
+DESKTOP, PHONE, REPORT = (1280, 800), (375, 812), (1280, 2000)
 READY_MS = 300_000
 DRAWN_MS = 25_000
 VIEWED_CHUNKS = 4
@@ -84,7 +85,7 @@ def operator_page(running: Browser, folder: Path) -> None:
     """The operator page while the simulated arm moves, on a screen, and on a phone after an emergency stop."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
-    given = {"operator": "true", "operator_port": str(port)} | patient_arguments(folder, 640, 480, 10.0)
+    given = {"operator": "true", "operator_port": str(port)} | patient_arguments(folder, 640, 480, 6.0)
     with simulated_robot("screenshots", given, folder / "log"):
         desktop = open_page(running, address, DESKTOP)
         expect(desktop.locator("#activity")).to_have_text("idle", timeout=READY_MS)
@@ -121,6 +122,20 @@ def view(running: Browser, folder: Path) -> None:
         page.wait_for_timeout(DRAWN_MS)  # a canvas does not say when it is drawn
         shoot(page, "view")
         page.close()
+
+
+@pictures("evaluation_report")
+def evaluation_report(running: Browser, folder: Path) -> None:
+    """The report about two decoders on a recording that the demo has just made."""
+    _dvla("demo", "--out", str(folder / "demo"), "--episodes", "3")
+    _dvla("evaluate", str(folder / "demo" / "bag"), "--decoding", "own", "num_steps=3", "--out", str(folder / "report"))
+    page = open_page(running, (folder / "report" / "report.html").as_uri(), REPORT)
+    shoot(page, "evaluation_report")
+    page.close()
+
+
+def _dvla(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvla_ros.cli", *words], check=True)
 
 
 if __name__ == "__main__":
