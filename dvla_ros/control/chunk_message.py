@@ -18,8 +18,8 @@ def chunk_from_message(message: Any) -> ActionChunk:
     horizon, width = int(message.horizon), len(message.names)
     if horizon == 0 or len(message.data) != horizon * width:
         raise ActionError(
-            f"A chunk of horizon {horizon} with {width} names needs {horizon * width} numbers (and at least one row), "
-            f"got {len(message.data)}."
+            f"A chunk of horizon {horizon} with {width} names needs {horizon * width} numbers (and at least one row); "
+            f"it holds {len(message.data)} numbers."
         )
     if len(message.confidence) not in (0, horizon * width):
         raise ActionError(f"A chunk's confidence needs 0 or {horizon * width} numbers, got {len(message.confidence)}.")

@@ -14,7 +14,7 @@ _LONGEST_S = 0.5
 
 
 class PictureChange:
-    """Collects the change between consecutive pictures of one camera; a picture costs about a tenth of a millisecond.
+    """Collects the change between consecutive pictures of one camera.
 
     Args:
         camera: Name of the camera.

@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from dvla_ros.control.chunk import ActionChunk, ControlMode
+from dvla_ros.control.chunk_message import chunk_from_message
 from dvla_ros.control.widowx_streams import stamp_seconds
 from dvla_ros.errors import ActionError
 from dvla_ros.recordings.actions.executed_rows import ExecutedRows
@@ -14,36 +13,6 @@ from dvla_ros.recordings.actions.row_track import RowTrack
 from dvla_ros.recordings.actions.series import Series
 
 _COLUMNS = 7
-
-
-def chunk_from_fields(message: Any) -> ActionChunk:
-    """The chunk of a recorded `ActionChunk` message, read by its fields alone.
-
-    Raises:
-        ActionError: The numbers do not fit its names and horizon, or the control mode is unknown.
-    """
-    width, horizon = len(message.names), int(message.horizon)
-    actions, confidence = np.asarray(message.data, np.float32), np.asarray(message.confidence, np.float32)
-    if actions.size != width * horizon or message.control_mode not in list(ControlMode):
-        raise ActionError(
-            f"A chunk of {horizon} rows and {width} names holds {actions.size} numbers, its control mode is "
-            f"{message.control_mode}."
-        )
-    return ActionChunk(
-        stamp=stamp_seconds(message.header.stamp),
-        dt=stamp_seconds(message.dt),
-        actions=actions.reshape(horizon, width),
-        mode=ControlMode(message.control_mode),
-        names=tuple(message.names),
-        sequence=int(message.sequence),
-        epoch=int(message.epoch),
-        execute_steps=int(message.execute_steps),
-        execute_reserve=bool(message.execute_reserve),
-        frozen_steps=int(message.frozen_steps),
-        decided_steps=int(message.decided_steps),
-        observation_stamp=stamp_seconds(message.observation_stamp),
-        confidence=confidence.reshape(horizon, width) if confidence.size == actions.size else None,
-    )
 
 
 @dataclass
@@ -69,7 +38,7 @@ class ChunkSource:
     def add(self, received: float, message: Any) -> None:
         """A chunk message."""
         try:
-            chunk = chunk_from_fields(message)
+            chunk = chunk_from_message(message)
         except ActionError as error:
             self.problems[str(error)] += 1
             return
