@@ -20,17 +20,21 @@ PACING = ("test/control/test_pacing.py", "test/control/test_realtime.py")
 """Tests of what nodes change in their process: before those."""
 NODES = ("test/nodes/",)
 """Tests of nodes of this process: file by file, and first, because they take longest."""
-SESSIONS = ("test/launch/test_systems.py", "test/launch/test_published.py")
+SESSIONS = ("test/launch/test_systems.py", "test/launch/test_published.py", "test/nodes/test_episode_runner.py")
 """Tests of a whole robot that may be slow: one after the other, beside those that only compute."""
 ALONE = ("test/launch/",)
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""
-_FIRST = (PACING, NODES, SESSIONS)
+OTHERS = ("",)
+
+
+def kind_of(nodeid: str) -> tuple[str, ...]:
+    """Which of the kinds above a test is of."""
+    return next(kind for kind in (PACING, SESSIONS, NODES, ALONE, OTHERS) if nodeid.startswith(kind))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of nodes at the beginning, and those that need the machine for themselves at the end."""
-    order = {prefixes: index for index, prefixes in enumerate((*_FIRST, ("",), ALONE))}
-    items.sort(key=lambda item: next(order[p] for p in (*_FIRST, ALONE, ("",)) if item.nodeid.startswith(p)))
+    items.sort(key=lambda item: (PACING, NODES, SESSIONS, OTHERS, ALONE).index(kind_of(item.nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,10 +44,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Pieces(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            for prefixes in (PACING, SESSIONS, ALONE):
-                if nodeid.startswith(prefixes):
-                    return str(prefixes)
-            return nodeid.split("::", maxsplit=1)[0] if nodeid.startswith(NODES) else nodeid
+            kind = kind_of(nodeid)
+            if kind in (PACING, SESSIONS, ALONE):
+                return str(kind)
+            return nodeid.split("::", maxsplit=1)[0] if kind == NODES else nodeid
 
     return Pieces(config, log)
 

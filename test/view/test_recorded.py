@@ -75,7 +75,7 @@ def test_broken_chunks_and_traces_are_left_out_with_a_word(bag):
         assert facts.left_out == {CHUNK: 1, TRACE: 1}
         assert [moment.problem for moment in moments if moment.fact is None] == [
             f"{CHUNK}: a message is not shown: A chunk of horizon 9 with 7 names needs 63 numbers (and at least one "
-            "row), got 56.",
+            "row); it holds 56 numbers.",
             f"{TRACE}: a message is not shown: The trace of chunk 2 has 4 values of tokens; 3 steps of 6 positions "
             "need 18.",
         ]
