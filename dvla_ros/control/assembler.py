@@ -166,17 +166,25 @@ class ObservationAssembler:
         """Newest time in seconds by stream, see `statistics`; None before its first sample."""
         return {stream.name: stream.newest for stream in self._streams()}
 
-    def observe(self, anchor: float) -> Observation:
+    def observe(self, anchor: float, image_stamps: Mapping[str, float] | None = None) -> Observation:
         """The observation of a time that every stream covers, see `covered`.
 
         The same anchor gives the same observation whatever has been stored since, as long as it is within the history.
 
+        Args:
+            anchor: Seconds.
+            image_stamps: Stamp of the image to take, by camera; None: the one nearest to the anchor.
+
         Raises:
-            ObservationError: Images lie too far from the anchor, a payload is malformed or there is no instruction.
+            ObservationError: Images lie too far from the anchor or are not there, a payload is malformed or there is
+                no instruction.
         """
         if not self._instruction:
             raise ObservationError("There is no instruction yet; publish a sentence such as 'pick up the red cube'.")
-        found = {name: self._nearest(name, camera, anchor) for name, camera in self._cameras.items()}
+        if image_stamps is None:
+            found = {name: self._nearest(name, camera, anchor) for name, camera in self._cameras.items()}
+        else:
+            found = {name: (at := image_stamps[name], c.stream.at(at)) for name, c in self._cameras.items()}
         joints, joint_skew = self._joints_at(anchor)
         images = {name: _image(name, camera, found[name][1]) for name, camera in self._cameras.items()}
         self._skew = {name: abs(stamp - anchor) for name, (stamp, _) in found.items()} | {JOINTS: joint_skew}

@@ -40,6 +40,23 @@ class UnchangedPicture:
         self._last = self.since = None
 
 
+class Movement:
+    """Notices that an arm is elsewhere than it was, see `MOVED`."""
+
+    def __init__(self) -> None:
+        self._reference: np.ndarray | None = None
+
+    def see(self, joints: np.ndarray) -> bool:
+        """Take the next joint values `[n]`; whether the arm has moved since this was last so."""
+        if self._reference is None or self._reference.shape != joints.shape:
+            self._reference = joints
+            return False
+        moved = has_moved(np.stack([self._reference, joints]))
+        if moved:
+            self._reference = joints
+        return moved
+
+
 def has_moved(joints: np.ndarray) -> bool:
     """Whether any of the joint values `[n, joints]` went further than `MOVED` within the `n` samples."""
     return joints.shape[0] > 1 and bool((np.ptp(joints, axis=0) > MOVED).any())

@@ -100,6 +100,13 @@ class StampedStream(Generic[Payload]):
         before, after = self.around(stamp)
         return before if stamp - before[0] <= after[0] - stamp else after
 
+    def at(self, stamp: float) -> Payload:
+        """The sample with exactly this stamp; raises ObservationError when there is none."""
+        found, payload = self.around(stamp)[0]
+        if found != stamp:
+            raise ObservationError(f"'{self.name}' holds no sample of {stamp:.6f} s.")
+        return payload
+
     def around(self, stamp: float) -> tuple[tuple[float, Payload], tuple[float, Payload]]:
         """The samples before and after `stamp`; twice the first or last one where the history does not reach.
 

@@ -198,6 +198,7 @@ class BagEvaluation:
             policy_range=compared.action_range(),
             offsets=self._offsets,
             realtime_factor=answers.recorded_s / answers.wall_s,
+            same_policy=answers.replay.exact,
             draws=self._plan.bootstrap,
             seed=self._plan.seed,
         )

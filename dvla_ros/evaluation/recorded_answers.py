@@ -56,7 +56,12 @@ def recorded_answers(bag: Bag, topics: RecordedTopics) -> RecordedAnswers:
             answers.unmatched += 1
             continue
         policy = newest(parts.policies, received)
-        answers.inferences.append(inference_from_message(message, *parts.chunks[key], parts.tokens.get(key), policy))
+        try:
+            inference = inference_from_message(message, *parts.chunks[key], parts.tokens.get(key), policy)
+        except ValueError as error:
+            bag.warn(f"A message of {topics.inference_request} is left out: {error}")
+            continue
+        answers.inferences.append(inference)
     answers.inferences.sort(key=lambda inference: inference.anchor)
     return answers
 

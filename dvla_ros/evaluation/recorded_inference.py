@@ -1,6 +1,6 @@
 """What a policy was asked and what it answered, as a recording holds it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class RecordedInference:
         nfe: Network function evaluations it took.
         anchor: Time of the observation in seconds.
         instruction: What the robot was asked to do.
-        cameras: Names of the images.
+        image_stamps: When each image was taken in seconds, latency taken off; by the camera's name.
         state: State vector of the observation.
         crc: `control.observation.Observation.crc` of the observation.
         seed: Of the answer.
@@ -35,13 +35,18 @@ class RecordedInference:
     nfe: int
     anchor: float
     instruction: str
-    cameras: tuple[str, ...]
+    image_stamps: Mapping[str, float]
     state: np.ndarray
     crc: int
     seed: int
     ask: Ask
     tokens: np.ndarray | None
     policy: RecordedPolicy | None
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the images."""
+        return tuple(self.image_stamps)
 
 
 def due_times(chunks: Sequence[ActionChunk], dt: float) -> Iterator[float]:
@@ -80,7 +85,7 @@ def inference_from_message(
         nfe=nfe,
         anchor=anchor,
         instruction=message.instruction,
-        cameras=tuple(message.cameras),
+        image_stamps=dict(zip(message.cameras, map(stamp_seconds, message.image_stamps), strict=True)),
         state=np.asarray(message.state, np.float64),
         crc=int(message.observation_crc),
         seed=int(message.seed),

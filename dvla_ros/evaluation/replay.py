@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from dvla_ros.control.assembler import ObservationAssembler
 from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ObservationError
 from dvla_ros.evaluation.compared_policy import ComparedPolicy
@@ -17,7 +18,7 @@ from dvla_ros.evaluation.recorded_policy import RecordedPolicy
 from dvla_ros.policies.answering import predict_for
 from dvla_ros.policies.base import Policy, Prediction
 from dvla_ros.recordings.bag import Bag
-from dvla_ros.recordings.observations import observations
+from dvla_ros.recordings.observations import assembled, require_cover
 from dvla_ros.recordings.topics import RecordedTopics
 
 
@@ -28,6 +29,8 @@ class ReplayFigures:
     Attributes:
         count: Inferences that were asked again and compared.
         observations_identical: Of them, those whose observation came out of the recording byte for byte.
+        by_stamp: Of those, for how many it took the recorded stamps of the images and the recorded state: the
+            recording has a frame or a joint state that the policy did not get, or the other way round.
         max_state_error: Largest difference of a number of the state vector (m, rad, 0..1); NaN where nothing was
             compared.
         max_action_error: Largest difference of a number of a chunk, in physical units; NaN where nothing was compared.
@@ -45,6 +48,7 @@ class ReplayFigures:
     tokens: int = 0
     token_differences: int = 0
     not_comparable: Mapping[str, int] = field(default_factory=dict)
+    by_stamp: int = 0
 
     @property
     def exact(self) -> bool:
@@ -63,6 +67,7 @@ class ReplayFigures:
             tokens=self.tokens + other.tokens,
             token_differences=self.token_differences + other.token_differences,
             not_comparable=dict(Counter(self.not_comparable) + Counter(other.not_comparable)),
+            by_stamp=self.by_stamp + other.by_stamp,
         )
 
 
@@ -135,14 +140,17 @@ class _Tally:
     tokens: int = 0
     token_differences: int = 0
     not_comparable: Counter[str] = field(default_factory=Counter)
+    by_stamp: int = 0
 
-    def add(self, inference: RecordedInference, observation: Observation, prediction: Prediction) -> None:
+    def add(self, inference: RecordedInference, seen: "_Seen", prediction: Prediction) -> None:
         if _was_cut_short(inference) and inference.nfe < prediction.nfe:
             self.not_comparable["its decoding was cut short by the deadline"] += 1
             return
         self.count += 1
-        self.identical += observation.crc == inference.crc
-        self.state_errors.append(_largest(observation.state - inference.state))
+        identical = seen.observation.crc == inference.crc
+        self.identical += identical
+        self.by_stamp += identical and seen.by_stamp
+        self.state_errors.append(_largest(seen.state - inference.state))
         self.action_errors.append(_largest(prediction.actions - inference.chunk.actions))
         if inference.tokens is not None and prediction.trace:
             tokens = np.ravel(prediction.trace[-1].tokens)
@@ -160,7 +168,41 @@ class _Tally:
             tokens=self.tokens,
             token_differences=self.token_differences,
             not_comparable=dict(self.not_comparable),
+            by_stamp=self.by_stamp,
         )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An observation out of the recording.
+
+    Attributes:
+        observation: What the policy is asked about.
+        state: As the alignment gave it.
+        by_stamp: Whether images were taken by their recorded stamps, and the state as it was recorded.
+    """
+
+    observation: Observation
+    state: np.ndarray
+    by_stamp: bool
+
+
+def _seen(assembler: ObservationAssembler, inference: RecordedInference) -> _Seen:
+    """What the policy saw: by the alignment that it used; where that gives something else, by what it said it saw.
+
+    Raises:
+        ObservationError: The recording does not have it.
+    """
+    require_cover(assembler, inference.anchor)
+    assembler.set_instruction(inference.instruction)
+    aligned = assembler.observe(inference.anchor)
+    if aligned.crc == inference.crc:
+        return _Seen(aligned, aligned.state, False)
+    try:
+        found = assembler.observe(inference.anchor, inference.image_stamps)
+    except ObservationError:
+        return _Seen(aligned, aligned.state, False)
+    return _Seen(replace(found, state=inference.state), aligned.state, True)
 
 
 def _was_cut_short(inference: RecordedInference) -> bool:
@@ -184,24 +226,22 @@ def _replay_group(
     policy: Policy,
     tally: _Tally,
 ) -> None:
-    words = {inference.anchor: inference.instruction for inference in inferences}
-    seen = observations(
-        bag,
-        replace(topics, cameras=inferences[0].cameras),
-        recorded.alignment(),
-        [inference.anchor for inference in inferences],
-        words.__getitem__,
-    )
+    topics = replace(topics, cameras=inferences[0].cameras)
+    anchors = [inference.anchor for inference in inferences]
     epoch = None
-    for inference, (_, observation) in zip(inferences, seen, strict=True):
-        if isinstance(observation, ObservationError):
+    for inference, (_, assembler) in zip(
+        inferences, assembled(bag, topics, recorded.alignment(), anchors), strict=True
+    ):
+        try:
+            seen = _seen(assembler, inference)
+        except ObservationError:
             tally.not_comparable["its observation cannot be rebuilt from the recording"] += 1
             continue
         if inference.chunk.epoch != epoch:
             epoch = inference.chunk.epoch
             policy.reset()
         ask = replace(inference.ask, deadline_s=None)
-        tally.add(inference, observation, predict_for(policy, observation, ask, inference.seed))
+        tally.add(inference, seen, predict_for(policy, seen.observation, ask, inference.seed))
 
 
 def _by_policy(

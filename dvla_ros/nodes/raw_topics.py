@@ -13,9 +13,13 @@ from std_msgs.msg import String
 from dvla_ros.nodes.adaptive_subscription import AdaptiveSubscription
 from dvla_ros.recordings.received_message import ReceivedMessage
 from dvla_ros.recordings.recorder_topics import RecorderTopics
+from dvla_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE
 
-_DEPTH = 20
-"""Large images wait while others are taken; small messages come a hundred times a second."""
+_IMAGE_DEPTH, _DEPTH = 20, 500
+"""Queue lengths: what came in a second or more must not be lost when the recorder, which gives way, waits for the CPU.
+
+Images come 15 to 30 times a second and are large; joint states up to 500 times, and are small.
+"""
 INSTRUCTION = "/instruction"
 LATCHED_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -80,8 +84,9 @@ class RawTopics:
             self._unknown[topic] = f"{topic} is not recorded: {type_name} is not installed here"
             return
         callback = partial(self._on_message, topic, type_name)
+        depth = _IMAGE_DEPTH if type_name in (IMAGE, COMPRESSED_IMAGE) else _DEPTH
         self._streams[topic] = AdaptiveSubscription(
-            self._node, message_type, topic, callback, _DEPTH, latched=True, raw=True
+            self._node, message_type, topic, callback, depth, latched=True, raw=True
         )
 
     def _on_message(self, topic: str, type_name: str, data: bytes, info: dict[str, Any]) -> None:

@@ -17,8 +17,9 @@ from dvla_ros.nodes.images import compress_image, encode_image
 from dvla_ros.simulation.cameras import CameraRig
 from dvla_ros.simulation.simulation import Simulation
 
-IMAGE_QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-"""Reliable: under best effort one lost fragment of a raw image loses the frame."""
+IMAGE_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""Reliable: under best effort one lost fragment of a raw image loses the frame. The depth is the time that a listener
+may be late by, here two thirds of a second, before frames are lost for good."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ stream covers its anchor; what is stored later does not change it.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from dvla_ros.control.alignment_config import AlignmentConfig
 from dvla_ros.control.assembler import JOINTS, ObservationAssembler
+from dvla_ros.control.frozen_camera import Movement
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.widowx_streams import stamp_seconds, store_camera, store_joints, widowx_assembler
 from dvla_ros.errors import ObservationError
@@ -59,10 +62,27 @@ def observations(
         RecordingError: The bag lacks a topic, or has it with another type.
         ConfigurationError: There is no latency for each camera.
     """
+    for anchor, assembler in assembled(bag, topics, alignment, anchors):
+        yield anchor, _observe(assembler, anchor, instruction)
+
+
+def assembled(
+    bag: Bag, topics: RecordedTopics, alignment: AlignmentConfig, anchors: Sequence[float]
+) -> Iterator[tuple[float, ObservationAssembler]]:
+    """As `observations`: for each anchor the assembler, as soon as it can tell what there was to see at that time.
+
+    Raises:
+        RecordingError: The bag lacks a topic, or has it with another type.
+        ConfigurationError: There is no latency for each camera.
+    """
     assembler = widowx_assembler(topics.cameras, alignment, history_s=max(HISTORY_S, alignment.limits.history_s))
     streams = _streams(bag, topics, alignment, assembler)
     pending = PendingAnchors(anchors, HISTORY_S - alignment.max_skew_s)
-    return _answers(bag, streams, assembler, pending, instruction)
+    for anchor in _due(bag, streams, assembler, pending):
+        yield anchor, assembler
+    for stream in streams.values():
+        for about, problem in stream.check.problems().items():
+            bag.warn(problem, about=f"{about} {stream.name}")
 
 
 def _streams(
@@ -82,40 +102,40 @@ def _streams(
     return {topic: _Stream(name, keep, StreamCheck(topic, by_header)) for topic, (name, keep) in found.items()}
 
 
-def _answers(
-    bag: Bag,
-    streams: dict[str, _Stream],
-    assembler: ObservationAssembler,
-    anchors: PendingAnchors,
-    instruction: Instruction,
-) -> Iterator[Answer]:
+def _due(
+    bag: Bag, streams: dict[str, _Stream], assembler: ObservationAssembler, anchors: PendingAnchors
+) -> Iterator[float]:
+    arm = Movement()
     for recorded in bag.messages(streams):
         if not anchors:
             break
         stream = streams[recorded.topic]
         stream.store(recorded)
         stream.check.see(stamp_seconds(recorded.message.header.stamp), recorded.received, recorded.message)
-        for anchor in anchors.due(assembler.newest):
-            yield anchor, _observe(assembler, anchor, instruction)
-    for anchor in anchors.rest():
-        yield anchor, _observe(assembler, anchor, instruction)
-    for stream in streams.values():
-        for about, problem in stream.check.problems().items():
-            bag.warn(problem, about=f"{about} {stream.name}")
+        if stream.name == JOINTS and arm.see(np.asarray(recorded.message.position, np.float64)):
+            for other in streams.values():
+                other.check.arm_moved(recorded.received)
+        yield from anchors.due(assembler.newest)
+    yield from anchors.rest()
 
 
 def _observe(
     assembler: ObservationAssembler, anchor: float, instruction: Instruction
 ) -> Observation | ObservationError:
     try:
-        _require_cover(assembler, anchor)
+        require_cover(assembler, anchor)
         assembler.set_instruction(instruction if isinstance(instruction, str) else instruction(anchor))
         return assembler.observe(anchor)
     except ObservationError as error:
         return error
 
 
-def _require_cover(assembler: ObservationAssembler, anchor: float) -> None:
+def require_cover(assembler: ObservationAssembler, anchor: float) -> None:
+    """Every stream has something at the anchor or after it.
+
+    Raises:
+        ObservationError: One ends before; the message names it.
+    """
     for name, newest in assembler.newest.items():
         if newest is None:
             raise ObservationError(f"'{name}' has no message until {anchor:.3f} s.")

@@ -8,7 +8,7 @@ _CLOCK_APART_S = 1.0
 """Stamps further than this from the time of recording, on average, are another clock's."""
 
 _FROZEN_S = 2.0
-"""Pictures that stay byte-identical for longer are told of: a simulated scene at rest looks so, no camera does."""
+"""Pictures that stay byte-identical for longer while the arm moves are told of."""
 
 
 class StreamCheck:
@@ -25,6 +25,11 @@ class StreamCheck:
         self._most_back = self._apart = self._longest = 0.0
         self._last = 0.0
         self._picture = UnchangedPicture(lambda message: message.data)
+        self._moved: float | None = None
+
+    def arm_moved(self, received: float) -> None:
+        """Take notice that the arm is elsewhere at this time of recording: from now on pictures have to change."""
+        self._moved = received if self._moved is None else self._moved
 
     def see(self, stamp: float, received: float, message: Any) -> None:
         """Take notice of a message: its stamp and the time of its recording, in seconds."""
@@ -39,7 +44,9 @@ class StreamCheck:
         self._apart += received - stamp
         if hasattr(message, "data"):
             self._picture.see(received, message)
-            self._longest = max(self._longest, received - (self._picture.since or received))
+            if self._picture.since == received:
+                self._moved = None
+            self._longest = max(self._longest, received - (self._moved or received))
 
     def problems(self) -> dict[str, str]:
         """Sentences, by what they are about; empty when nothing is wrong."""
@@ -51,7 +58,10 @@ class StreamCheck:
     def _frozen(self) -> str:
         if self._longest <= _FROZEN_S:
             return ""
-        return f"its picture stays the same, byte for byte, for up to {self._longest:.1f} s. Was the camera frozen?"
+        return (
+            f"its picture stays the same, byte for byte, for up to {self._longest:.1f} s after the arm moved. Was the "
+            "camera frozen?"
+        )
 
     def _without_stamp(self) -> str:
         if not self._unstamped:
@@ -64,8 +74,9 @@ class StreamCheck:
     def _disorder(self) -> str:
         if not self._backwards + self._repeated:
             return ""
-        back = f"{self._backwards} stamps go back, by up to {self._most_back:.3f} s"
-        return f"of {self._count} messages {back}, {self._repeated} are the same as before; these are left out."
+        back = f"{self._backwards} stamps go back, by up to {self._most_back:.3f} s" if self._backwards else ""
+        again = f"{self._repeated} stamps are the same as before" if self._repeated else ""
+        return f"of {self._count} messages {' and '.join(filter(None, (back, again)))}; these are left out."
 
     def _other_clock(self) -> str:
         apart = self._apart / self._count

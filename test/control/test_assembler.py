@@ -280,6 +280,16 @@ def test_an_anchor_gives_the_same_observation_whatever_came_later() -> None:
     np.testing.assert_array_equal(at_once.state, later.state)
 
 
+def test_images_are_taken_by_their_stamps_where_these_are_given() -> None:
+    streams = assembler()
+    feed(streams, [1.0, 1.1], [1.04, 1.14], [1.0, 1.05, 1.12])
+    stamps = {"front": 1.0, "wrist": 1.14}
+    assert streams.observe(1.1, stamps).image_stamps == stamps
+    assert streams.observe(1.1, {"front": 1.1, "wrist": 1.14}).crc == streams.observe(1.1).crc
+    with pytest.raises(ObservationError, match="'wrist' holds no sample of 1.1"):
+        streams.observe(1.1, {"front": 1.0, "wrist": 1.1})
+
+
 def test_nothing_is_covered_before_every_stream_has_delivered() -> None:
     streams = assembler()
     feed(streams, [1.0], [], [1.0])

@@ -7,6 +7,7 @@ import pytest
 from recorded_run import CHECKPOINT, RunPlan, record_run, rewritten
 
 from dvla_ros.control.replanning import ReplanningConfig
+from dvla_ros.control.widowx_streams import stamp_seconds
 from dvla_ros.evaluation.compared_policy import compared_policies
 from dvla_ros.evaluation.recorded_answers import recorded_answers
 from dvla_ros.evaluation.replay import ReplayFigures, not_comparable, replay
@@ -78,6 +79,31 @@ def test_a_picture_that_was_changed_is_noticed(recorded_bag, shipped, tmp_path):
     assert not found.exact
 
 
+def test_a_joint_state_that_the_recorder_missed_is_made_good_by_the_recorded_state(recorded_bag, shipped, tmp_path):
+    with Bag(recorded_bag) as bag:
+        moving = recorded_answers(bag, TOPICS).inferences[3].anchor
+
+    def missed(topic, message):
+        lost = topic == TOPICS.joint_states and abs(stamp_seconds(message.header.stamp) - moving) < 0.015
+        return None if lost else message
+
+    found = asked_again(rewritten(recorded_bag, tmp_path / "bag", missed), shipped, count=5)
+    assert found.exact and found.count == 5 and found.by_stamp == 1
+    assert 0.0 < found.max_state_error < 0.01
+
+
+def test_a_frame_that_the_recorder_missed_is_no_identical_observation(recorded_bag, shipped, tmp_path):
+    with Bag(recorded_bag) as bag:
+        taken = recorded_answers(bag, TOPICS).inferences[3].image_stamps["front"]
+
+    def missed(topic, message):
+        front = topic == "/front_camera/image_raw"
+        return None if front and stamp_seconds(message.header.stamp) == taken else message
+
+    found = asked_again(rewritten(recorded_bag, tmp_path / "bag", missed), shipped, count=5)
+    assert (found.count, found.observations_identical, found.by_stamp) == (5, 4, 0)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -116,7 +142,7 @@ def test_another_decoder_is_not_compared(recorded_bag):
 
 def test_figures_of_several_bags_are_joined():
     one = ReplayFigures(2, 2, 0.0, 0.0, 0, 112, 0, {"a": 1})
-    both = one.joined(ReplayFigures(1, 0, 0.1, 0.5, 1, 56, 3, {"a": 2, "b": 1}))
-    assert both == ReplayFigures(3, 2, 0.1, 0.5, 1, 168, 3, {"a": 3, "b": 1})
+    both = one.joined(ReplayFigures(1, 0, 0.1, 0.5, 1, 56, 3, {"a": 2, "b": 1}, 1))
+    assert both == ReplayFigures(3, 2, 0.1, 0.5, 1, 168, 3, {"a": 3, "b": 1}, 1)
     assert one.exact and not both.exact and not ReplayFigures().exact
     assert one.joined(ReplayFigures()) == one

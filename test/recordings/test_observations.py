@@ -225,7 +225,25 @@ def test_stamps_of_another_clock_are_told(tmp_path):
 def test_a_frozen_picture_is_told(tmp_path):
     messages = [m if m[0] != FRONT else (FRONT, m[1], image(m[1] - 0.005, 7)) for m in robot(seconds=4.0)]
     _, warnings = observe(write_bag(tmp_path / "bag", messages), [8.5, 9.5])
-    assert len(warnings) == 1 and f"{FRONT}: its picture stays the same, byte for byte, for up to 3.9 s" in warnings[0]
+    told = f"{FRONT}: its picture stays the same, byte for byte, for up to 3.9 s after the arm moved"
+    assert len(warnings) == 1 and told in warnings[0]
+
+
+def test_a_simulated_picture_of_an_arm_at_rest_may_stay_the_same(tmp_path):
+    def at_rest(message):
+        topic, at, _ = message
+        return (topic, at, image(at - 0.005, 7) if topic == FRONT else joint_states(at))
+
+    still = [at_rest(m) if m[0] in (FRONT, TOPICS.joint_states) else m for m in robot(seconds=4.0)]
+    _, warnings = observe(write_bag(tmp_path / "bag", still), [8.5, 9.5])
+    assert warnings == []
+
+
+def test_repeated_stamps_are_told_as_such(tmp_path):
+    twice = [again for message in robot(seconds=2.0) for again in ([message] * (1 + (message[0] == WRIST)))]
+    _, warnings = observe(write_bag(tmp_path / "bag", twice), [6.0, 6.8])
+    assert len(warnings) == 1 and "stamps are the same as before; these are left out" in warnings[0]
+    assert "go back" not in warnings[0]
 
 
 def test_memory_is_bounded_by_the_history_not_by_the_bag(tmp_path):

@@ -27,12 +27,14 @@ _LATE_GRIPPER_S = 0.3
 _FEWEST_CHANGES = 3
 
 
-def with_warnings(figures: OpenLoopFigures, samples: Samples, columns: Columns) -> OpenLoopFigures:
-    """The same figures with what looks wrong in words."""
+def with_warnings(
+    figures: OpenLoopFigures, samples: Samples, columns: Columns, same_policy: bool = False
+) -> OpenLoopFigures:
+    """The same figures with what looks wrong in words; `same_policy`: this very policy drove the recorded arm."""
     words = [
         *_of_gripper(figures.gripper),
         *_of_time(figures),
-        *_of_motion(figures, columns),
+        *_of_motion(figures, same_policy),
         *_of_range(figures, samples, columns),
         *_of_confidence(figures),
         *_of_amount(figures),
@@ -84,12 +86,18 @@ def _of_time(figures: OpenLoopFigures) -> Iterator[str]:
         )
 
 
-def _of_motion(figures: OpenLoopFigures, columns: Columns) -> Iterator[str]:
+def _of_motion(figures: OpenLoopFigures, same_policy: bool) -> Iterator[str]:
     motion = figures.motion
     if figures.normalised_error >= _NO_BETTER:
+        why = (
+            "The policy gave the recorded answers, and gives them again: so far do its own answers differ with the "
+            "moment and the seed, where there are several good ways."
+            if same_policy
+            else "Is it the right checkpoint, control mode and frame?"
+        )
         yield (
             f"The normalised error is {figures.normalised_error:.2f}: always taking the mean recorded action would do "
-            "as well (1). Is it the right checkpoint, control mode and frame?"
+            f"as well (1). {why}"
         )
     if motion.rows and not _SMALL <= motion.magnitude <= _LARGE:
         yield (

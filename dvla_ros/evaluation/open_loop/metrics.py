@@ -45,6 +45,7 @@ def figures(
     offsets: Sequence[TimeOffset] = (),
     tolerance: float = TOLERANCE,
     realtime_factor: float = float("nan"),
+    same_policy: bool = False,
     draws: int = 1000,
     seed: int = 0,
 ) -> OpenLoopFigures:
@@ -62,6 +63,7 @@ def figures(
         offsets: Between cameras and joints, where they were measured.
         tolerance: Within this part of the scale a value is correct.
         realtime_factor: Seconds of recording per second of evaluation.
+        same_policy: Whether this very policy drove the arm when it was recorded.
         draws: Of the bootstrap.
         seed: Of the bootstrap.
 
@@ -109,7 +111,7 @@ def figures(
         shift=prediction_shift(episodes, columns, dt),
         offsets=tuple(offsets),
     )
-    return with_warnings(result, found, columns)
+    return with_warnings(result, found, columns, same_policy)
 
 
 def _require_width(samples: Samples, columns: Columns, scale: np.ndarray | None) -> None:
