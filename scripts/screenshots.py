@@ -127,15 +127,15 @@ def view(running: Browser, folder: Path) -> None:
 @pictures("evaluation_report")
 def evaluation_report(running: Browser, folder: Path) -> None:
     """The report about two decoders on a recording that the demo has just made."""
-    _dvla("demo", "--out", str(folder / "demo"), "--episodes", "3")
-    _dvla("evaluate", str(folder / "demo" / "bag"), "--decoding", "own", "num_steps=3", "--out", str(folder / "report"))
-    page = open_page(running, (folder / "report" / "report.html").as_uri(), REPORT)
+    _dvla(folder, "demo", "--episodes", "3")
+    _dvla(folder, "evaluate", "demo/bag", "--decoding", "own", "num_steps=3")
+    page = open_page(running, (folder / "evaluation" / "report.html").as_uri(), REPORT)
     shoot(page, "evaluation_report")
     page.close()
 
 
-def _dvla(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvla_ros.cli", *words], check=True)
+def _dvla(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvla_ros.cli", *words], cwd=folder, check=True)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ class BagEvaluation:
             policy_range=compared.action_range(),
             offsets=self._offsets,
             realtime_factor=answers.recorded_s / answers.wall_s,
-            same_policy=answers.replay.exact,
+            same_policy=self._drove(compared),
             draws=self._plan.bootstrap,
             seed=self._plan.seed,
         )
@@ -226,6 +226,11 @@ class BagEvaluation:
             recorded_s=answers.recorded_s,
             wall_s=answers.wall_s,
         )
+
+    def _drove(self, compared: ComparedPolicy) -> bool:
+        """Whether this checkpoint, however it decoded, drove the arm in all recordings."""
+        recorded = [prepared.policy for prepared in self._prepared]
+        return {None if one is None else one.fingerprint for one in recorded} == {compared.fingerprint()}
 
     def _note(self, bag: WatchedBag) -> None:
         """Keep what is known of a bag by now."""

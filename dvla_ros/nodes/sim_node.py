@@ -108,19 +108,21 @@ class SimNode(Node):
         now = self._now()
         arm, finger = self._commands.targets(now)
         with self._lock:
+            before = self._physics.stamp
             self._simulation.set_targets(arm, finger)
             self._physics.advance(now)
             stamp, state = self._physics.stamp, self._simulation.joint_state()
             changed = self._simulation.judge().outcome != self._outcome
-        self._joint_states.publish(
-            JointState(
-                header=Header(stamp=to_time(stamp)),
-                name=list(state.names),
-                position=state.positions.tolist(),
-                velocity=state.velocities.tolist(),
-                effort=state.efforts.tolist(),
+        if stamp != before:
+            self._joint_states.publish(
+                JointState(
+                    header=Header(stamp=to_time(stamp)),
+                    name=list(state.names),
+                    position=state.positions.tolist(),
+                    velocity=state.velocities.tolist(),
+                    effort=state.efforts.tolist(),
+                )
             )
-        )
         if changed:
             self._publish_status()
 

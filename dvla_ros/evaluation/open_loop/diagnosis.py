@@ -30,7 +30,7 @@ _FEWEST_CHANGES = 3
 def with_warnings(
     figures: OpenLoopFigures, samples: Samples, columns: Columns, same_policy: bool = False
 ) -> OpenLoopFigures:
-    """The same figures with what looks wrong in words; `same_policy`: this very policy drove the recorded arm."""
+    """The same figures with what looks wrong in words; `same_policy`: this checkpoint drove the recorded arm."""
     words = [
         *_of_gripper(figures.gripper),
         *_of_time(figures),
@@ -90,8 +90,8 @@ def _of_motion(figures: OpenLoopFigures, same_policy: bool) -> Iterator[str]:
     motion = figures.motion
     if figures.normalised_error >= _NO_BETTER:
         why = (
-            "The policy gave the recorded answers, and gives them again: so far do its own answers differ with the "
-            "moment and the seed, where there are several good ways."
+            "This checkpoint drove the recorded arm: so far do its own answers differ with the moment and the seed, "
+            "where there are several good ways."
             if same_policy
             else "Is it the right checkpoint, control mode and frame?"
         )

@@ -63,7 +63,7 @@ def figures(
         offsets: Between cameras and joints, where they were measured.
         tolerance: Within this part of the scale a value is correct.
         realtime_factor: Seconds of recording per second of evaluation.
-        same_policy: Whether this very policy drove the arm when it was recorded.
+        same_policy: Whether this checkpoint drove the arm when it was recorded.
         draws: Of the bootstrap.
         seed: Of the bootstrap.
 

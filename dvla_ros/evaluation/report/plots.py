@@ -12,6 +12,8 @@ from dvla_ros.evaluation.open_loop.time_offset import OffsetCurve
 from dvla_ros.evaluation.report.drawing import RECORDED, as_svg, colour
 
 _COLUMNS = 4
+_LEAST_ERROR = 1e-4
+"""Smaller errors are drawn small: of a column that never changes only rounding is left."""
 
 
 @as_svg
@@ -30,7 +32,7 @@ def errors_by_row(variants: Sequence[VariantResult]) -> Figure:
                 times = variant.dt * np.arange(len(found.mae_by_row))
                 axes.plot(times, found.mae_by_row, ".-", color=colour(index), label=variant.name)
         axes.set_title(f"{name} ({variants[0].figures.axes[column].unit})")
-        axes.set_ylim(bottom=0.0)
+        axes.set_ylim(0.0, max(_LEAST_ERROR, axes.get_ylim()[1]))
         axes.set_xlabel("s ahead")
     _legend(figure, grid[0], len(variants))
     return figure

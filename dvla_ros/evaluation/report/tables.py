@@ -35,7 +35,7 @@ def _delay(figures: OpenLoopFigures) -> str:
     gripper = figures.gripper
     if gripper is None:
         return UNKNOWN
-    return f"{number(gripper.delay_s)} ({gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus)"
+    return f"{number(gripper.delay_s)} s ({gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus)"
 
 
 def _jerk(figures: OpenLoopFigures) -> str:
@@ -44,7 +44,7 @@ def _jerk(figures: OpenLoopFigures) -> str:
 
 
 def _decode(figures: OpenLoopFigures) -> str:
-    return f"{number(figures.decode_ms_p50)}, {number(figures.decode_ms_p95)}"
+    return f"{number(figures.decode_ms_p50)} ms (95 %: {number(figures.decode_ms_p95)})"
 
 
 FIGURES = (
@@ -86,7 +86,7 @@ FIGURES = (
         lambda f: with_interval(f.ece, f.intervals.ece),
     ),
     Figure("network evaluations", "mean of a prediction (NFE)", lambda f: number(f.nfe)),
-    Figure("time of a prediction", "median, and 95th percentile, ms", _decode),
+    Figure("time of a prediction", "median, and 95th percentile", _decode),
     Figure(
         "real-time factor",
         "seconds of recording per second of reading, aligning and predicting",
