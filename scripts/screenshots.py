@@ -16,15 +16,17 @@ from threading import Semaphore
 from headless_browser import browser, go_when_there
 from patient_robot import patient_arguments
 from playwright.sync_api import Browser, Page, expect
+from std_msgs.msg import String
 
 from dvla_ros.msg import ActionChunk
+from dvla_ros.nodes.raw_topics import LATCHED_QOS
 from dvla_ros.nodes.session import simulated_robot
 from dvla_ros.view.viewer_server import ServerConfig
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 DESKTOP, PHONE, REPORT = (1280, 800), (375, 812), (1280, 2000)
 READY_MS = 300_000
-DRAWN_MS = 25_000
+DRAWN_MS = 45_000
 VIEWED_CHUNKS = 4
 INSTRUCTION = "pick up the red cube"
 
@@ -117,6 +119,8 @@ def view(running: Browser, folder: Path) -> None:
         for _ in range(VIEWED_CHUNKS):
             if not chunks.acquire(timeout=READY_MS / 1000):
                 raise TimeoutError("The policy is silent; look into the output of the nodes.")
+        # Without an instruction the policy rests, and the processors are there to draw without a graphics card.
+        session.node.create_publisher(String, "/instruction", LATCHED_QOS).publish(String())
         page = running.new_page(viewport={"width": 1680, "height": 1000}, color_scheme="dark")
         go_when_there(page, f"{server.page}&renderer=webgl&hide_welcome_screen=true")
         page.wait_for_timeout(DRAWN_MS)  # a canvas does not say when it is drawn

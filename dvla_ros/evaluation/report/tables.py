@@ -35,7 +35,7 @@ def _delay(figures: OpenLoopFigures) -> str:
     gripper = figures.gripper
     if gripper is None:
         return UNKNOWN
-    return f"{number(gripper.delay_s)} s ({gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus)"
+    return f"{number(round(gripper.delay_s, 3))} s ({gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus)"
 
 
 def _jerk(figures: OpenLoopFigures) -> str:
