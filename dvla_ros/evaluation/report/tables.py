@@ -35,7 +35,8 @@ def _delay(figures: OpenLoopFigures) -> str:
     gripper = figures.gripper
     if gripper is None:
         return UNKNOWN
-    return f"{number(round(gripper.delay_s, 3))} s ({gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus)"
+    counts = f"{gripper.matched} of {gripper.changes} changes, {gripper.surplus} surplus"
+    return f"{number(round(gripper.delay_s, 3))} s ({counts})"
 
 
 def _jerk(figures: OpenLoopFigures) -> str:
