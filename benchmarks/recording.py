@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def one_turn(config: RecordingConfig, given: dict[str, str], first: int, folder:
     with simulated_robot("recording", {**given, "task": TASK}, folder / "log") as session:
         runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
         runner.wait_until_ready(READY_S)
-        recorder = next(recorders(), None)
+        recorder = session.nodes.process_id("recorder_node")
         before, began = cpu_s(recorder), time.monotonic()
         episodes = [
             runner.run(EpisodeRequest(TASK, seed, TASKS[TASK].instruction, config.time_limit)) for seed in seeds
@@ -112,15 +112,6 @@ def one_turn(config: RecordingConfig, given: dict[str, str], first: int, folder:
         lasted = time.monotonic() - began
         written = sum(path.stat().st_size for path in (folder / "bags").rglob("*") if path.is_file())
         return Turn(episodes, (cpu_s(recorder) - before) / lasted, peak_mb(recorder), 1e-6 * written / lasted)
-
-
-def recorders() -> Iterator[int]:
-    """Process ids of recorders that this process started."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"dvla_ros.nodes.recorder_node" in words and _status(folder, "PPid") == os.getpid():
-                yield int(folder.name)
 
 
 def cpu_s(process: int | None) -> float:
@@ -133,12 +124,10 @@ def cpu_s(process: int | None) -> float:
 
 def peak_mb(process: int | None) -> float:
     """Largest resident memory of a process; 0 without one."""
-    return 0.0 if process is None else _status(Path(f"/proc/{process}"), "VmHWM") / 1024.0
-
-
-def _status(folder: Path, name: str) -> int:
-    lines = (folder / "status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))
+    if process is None:
+        return 0.0
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024.0
 
 
 def report(config: RecordingConfig, turns: dict[str, list[Turn]]) -> None:

@@ -44,6 +44,11 @@ class BackgroundNodes:
             names = ", ".join(f"{name} (exit code {code})" for name, code in unclean.items())
             raise NodeError(f"These nodes did not stop cleanly: {names}. Their output is in {self.logs}.")
 
+    def process_id(self, name: str) -> int | None:
+        """Of a node by its name; None where it is not one of these."""
+        process = self._processes.get(name)
+        return None if process is None else process.pid
+
     def check(self) -> None:
         """Make sure that every node runs.
 

@@ -48,6 +48,16 @@ def test_a_chunk_that_is_none_is_left_out_and_said(recorded_bag, tmp_path):
     assert found.unmatched == 3 and any(CHUNK in warning and "56 numbers" in warning for warning in warnings)
 
 
+def test_a_question_whose_cameras_and_stamps_do_not_match_is_left_out_and_said(recorded_bag, tmp_path):
+    def shorten(topic, message):
+        return replace(message, image_stamps=[]) if topic == REQUEST and message.sequence == 1 else message
+
+    whole, _ = answers_of(recorded_bag)
+    found, warnings = answers_of(rewritten(recorded_bag, tmp_path / "bag", shorten))
+    assert len(whole.inferences) - len(found.inferences) == 3
+    assert any(f"A message of {REQUEST} is left out" in warning for warning in warnings)
+
+
 def test_requests_alone_need_no_trace(recorded_bag, tmp_path):
     bag = rewritten(recorded_bag, tmp_path / "bag", lambda topic, message: None if topic == TRACE else message)
     found, _ = answers_of(bag)

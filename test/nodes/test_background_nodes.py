@@ -36,6 +36,12 @@ def has_printed(nodes, name, word):
     return word in (nodes.logs / f"{name}.log").read_text()
 
 
+def test_a_process_is_known_by_the_name_of_its_node(tmp_path):
+    with BackgroundNodes({"one": python(OBEDIENT)}, tmp_path / "log") as nodes:
+        wait_for(lambda: has_printed(nodes, "one", "up"))
+        assert os.getpgid(nodes.process_id("one")) == nodes.process_id("one") and nodes.process_id("two") is None
+
+
 def test_nodes_are_interrupted_at_the_end(tmp_path):
     with BackgroundNodes({"one": python(OBEDIENT), "two": python(OBEDIENT)}, tmp_path / "log") as nodes:
         wait_for(lambda: has_printed(nodes, "one", "up") and has_printed(nodes, "two", "up"))
