@@ -21,7 +21,7 @@ demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up t
 	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${SYSTEM:+--system "$$SYSTEM"}
 
 test: ## all tests (ARGS="-k timeline" for a part)
-	@PYTHON="$(PYTHON)" bash scripts/setup.sh browser
+	@PYTHON="$(PYTHON)" bash scripts/setup.sh tests
 	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: setup ## ruff, ruff format and mypy

@@ -11,26 +11,20 @@ that is recorded for these episodes, whatever `--only` says.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import tyro
 from publish import show, wide_console, write_json, write_page
-from rich.progress import Progress
+from variant_record import ScenesConfig, VariantRecord, run_all
 
 from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.evaluation.markdown_table import FigureTable
-from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, summarise
-from dvla_ros.evaluation.simulated_record import append_episode, conditions_digest, read_episodes
-from dvla_ros.evaluation.variants import CHECKPOINTS, SYSTEM_VARIANTS, Variant, chosen
-from dvla_ros.policies.load import load_policy
+from dvla_ros.evaluation.simulated import summarise
+from dvla_ros.evaluation.variants import SYSTEM_VARIANTS, Variant, chosen
 from dvla_ros.provenance import machine_line, machine_name
-from dvla_ros.simulation.tasks import tasks_of
 
-FIRST_TRAINING_SEED = 1_000_000
-"""Demonstrations are made in scenes from this seed on; see `training/collect.py`."""
 PART = "systems"
 ABOUT = "what it is"
 HEADINGS = (
@@ -41,84 +35,14 @@ console = wide_console()
 
 
 @dataclass(frozen=True)
-class SystemsConfig:
+class SystemsConfig(ScenesConfig):
     """Compare systems and decoders.
 
     Attributes:
-        only: Shell patterns of the variants to run, separated by commas; all by default.
-        episodes: Episodes of each variant: the tasks in turn, each round with the next scene seed.
-        tasks: Task names or families (pick, put, stack, push), where a variant does not name its own.
-        seed: First scene seed, the same for all variants; training uses those from 1 000 000.
-        time_limit: Simulated seconds per episode.
-        run: Run what is missing; `--no-run` shows what is recorded.
-        checkpoints: Checkpoint folder of a system.
-        record: Folder with a file of episodes for each variant.
-        json: File for the figures.
         markdown: Print the table in Markdown.
-        write: Page whose table is replaced, docs/benchmarks.md.
     """
 
-    only: str = "*"
-    episodes: int = 90
-    tasks: tuple[str, ...] = ("pick",)
-    seed: int = 0
-    time_limit: float = 20.0
-    run: bool = True
-    checkpoints: str = CHECKPOINTS
-    record: Path = Path("systems_record")
-    json: Path | None = None
     markdown: bool = False
-    write: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1 or self.seed < 0 or self.seed + self.episodes > FIRST_TRAINING_SEED:
-            raise ConfigurationError(
-                f"episodes must be 1 or more and the seeds lie in 0..{FIRST_TRAINING_SEED - 1}, got {self.episodes} "
-                f"from {self.seed}."
-            )
-
-    def plan(self, variant: Variant) -> SimulateConfig:
-        """The episodes of one variant."""
-        names = tasks_of(tuple(word for text in variant.tasks or self.tasks for word in text.split(",") if word))
-        return SimulateConfig(tasks=names, episodes=self.episodes, seed=self.seed, time_limit=self.time_limit)
-
-
-class VariantRecord:
-    """The episodes of one variant: which are wanted, which are recorded."""
-
-    def __init__(self, variant: Variant, config: SystemsConfig) -> None:
-        self.variant, self.plan = variant, config.plan(variant)
-        self.checkpoint = variant.checkpoint(config.checkpoints)
-        self._path = config.record / f"{variant.name}.jsonl"
-        self._conditions = conditions_digest(self.checkpoint, variant.decoding, self.plan)
-        self._recorded = read_episodes(self._path, self._conditions)
-
-    @property
-    def scenes(self) -> list[tuple[str, int]]:
-        """Task and scene seed of every wanted episode."""
-        tasks, plan = self.plan.tasks, self.plan
-        return [(tasks[index % len(tasks)], plan.seed + index // len(tasks)) for index in range(plan.episodes)]
-
-    @property
-    def episodes(self) -> list[Episode]:
-        """The wanted episodes that are recorded."""
-        return [self._recorded[scene] for scene in self.scenes if scene in self._recorded]
-
-    @property
-    def missing(self) -> list[tuple[str, int]]:
-        """The scenes of the others."""
-        return [scene for scene in self.scenes if scene not in self._recorded]
-
-    @property
-    def progress(self) -> str:
-        """One line."""
-        successes = sum(episode.outcome == "success" for episode in self.episodes)
-        return f"{self.variant.name}: {successes} of {len(self.episodes)} succeed"
-
-    def add(self, episode: Episode) -> None:
-        """Record one."""
-        append_episode(self._path, self._conditions, episode)
-        self._recorded[episode.task, episode.seed] = episode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         console.print(f"Machine: {machine_line()}")
         if config.run:
-            run_all([record for v in chosen(SYSTEM_VARIANTS, config.only) if (record := opened(v, config))])
+            run_all([r for v in chosen(SYSTEM_VARIANTS, config.only) if (r := opened(v, config))], console)
         figures = report(config)
         publish(figures, config)
     except DvlaError as error:
@@ -146,27 +70,7 @@ def opened(variant: Variant, config: SystemsConfig) -> VariantRecord | None:
     if not folder.is_dir():
         console.print(f"{variant.name} is left out: there is no checkpoint {folder}.")
         return None
-    return VariantRecord(variant, config)
-
-
-def run_all(records: Sequence[VariantRecord]) -> None:
-    """Run the missing episodes, one variant after the other."""
-    with Progress(console=console) as bar:
-        for record in records:
-            line = bar.add_task(record.progress, total=record.plan.episodes, completed=len(record.episodes))
-            for episode in run_missing(record):
-                record.add(episode)
-                bar.update(line, completed=len(record.episodes), description=record.progress)
-
-
-def run_missing(record: VariantRecord) -> Iterator[Episode]:
-    """Run the missing episodes of one variant; loads nothing when there are none."""
-    if not record.missing:
-        return
-    policy = load_policy(record.checkpoint, decoding=record.variant.decoding)
-    runner = SimulatedEpisodes(policy, record.plan)
-    for task, seed in record.missing:
-        yield runner.episode(task, seed)
+    return config.record_of(variant)
 
 
 def report(config: SystemsConfig) -> dict:  # type: ignore[type-arg]
@@ -176,7 +80,7 @@ def report(config: SystemsConfig) -> dict:  # type: ignore[type-arg]
         ConfigurationError: There is none.
     """
     present = [v for v in SYSTEM_VARIANTS if v.checkpoint(config.checkpoints).is_dir()]
-    records = [VariantRecord(variant, config) for variant in present]
+    records = [config.record_of(variant) for variant in present]
     if not any(record.episodes for record in records):
         raise ConfigurationError(f"Nothing is recorded in {config.record} for these scenes; run without --no-run.")
     return {

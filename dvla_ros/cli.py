@@ -63,6 +63,12 @@ def _evaluate(words: Sequence[str]) -> int:
     return evaluate(words)
 
 
+def _benchmark(words: Sequence[str]) -> int:
+    from dvla_ros.benchmark_command import benchmark
+
+    return benchmark(words)
+
+
 def _convert(words: Sequence[str]) -> int:
     from dvla_ros.dataset_commands import convert
 
@@ -202,6 +208,7 @@ class Simulate:
         time_limit: Simulated seconds per episode.
         threads: CPU threads.
         device: cpu or cuda.
+        cache: What a denoising step keeps: exact, prefix, dllm or dllm:25,7,0.25; by default as the deployment says.
         decoding: Decoder settings to replace, as name=value, e.g. num_steps=8 greedy=true.
         json: File for the result.
     """
@@ -218,6 +225,7 @@ class Simulate:
     time_limit: float = 20.0
     threads: int = 1
     device: str = "cpu"
+    cache: str = ""
     decoding: tuple[str, ...] = field(default_factory=tuple)
     json: Path | None = None
 
@@ -242,7 +250,8 @@ def _simulate(words: Sequence[str]) -> int:
         time_limit=options.time_limit,
     )
     decoding = parse_settings(options.decoding)
-    policy = _load(options.checkpoint or _shipped(options.system), options.device, decoding, options.deployment)
+    checkpoint = options.checkpoint or _shipped(options.system)
+    policy = _load(checkpoint, options.device, decoding, options.deployment, options.cache)
     episodes: list[Episode] = []
     with ProgressBar(console=console) as bar:
         task = bar.add_task("simulating", total=config.episodes)
@@ -270,11 +279,14 @@ def _summary_table(summary: dict[str, object]) -> Table:
     return table
 
 
-def _load(checkpoint: Path, device: str, decoding: dict[str, object], deployment: Path | None = None):  # type: ignore[no-untyped-def]
+def _load(  # type: ignore[no-untyped-def]
+    checkpoint: Path, device: str, decoding: dict[str, object], deployment: Path | None = None, cache: str = ""
+):
     from dvla_ros.policies.load import load_policy
     from dvla_ros.policies.published.deployment import Deployment
 
-    return load_policy(checkpoint, device, decoding, None if deployment is None else Deployment.load(deployment))
+    used = None if deployment is None else Deployment.load(deployment)
+    return load_policy(checkpoint, device, decoding, used, cache)
 
 
 def _shipped(system: str) -> Path:
@@ -298,6 +310,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train a small policy of one of the systems on demonstrations", _train),
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
+    "benchmark": ("measure how fast policies decode on this machine", _benchmark),
     "inspect": ("see a recording, and what the policy thought", _inspect),
     "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
     "stats": ("check recordings or a data set, and write its statistics", _stats),

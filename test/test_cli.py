@@ -21,13 +21,15 @@ OPTIONS = {
     "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s idle validation seed "
     "max-frames images json",
     "stats": "out name fps cameras robot-name actions stamp-source gap-s idle json",
-    "evaluate": "checkpoint system decoding deployment out json instruction robot-name actions every lag-s "
+    "evaluate": "checkpoint system decoding deployment cache out json instruction robot-name actions every lag-s "
     "max-episodes gap-s camera-latency-s stamp-source camera-poses seed bootstrap replay real-time device threads",
+    "benchmark": "systems size device dtype weights cache attention repeats threads chunks checks growth checkpoints "
+    "folder json plot growth-plot write",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",
     "simulate": "system checkpoint deployment tasks episodes seed execute-steps inference-s replanning time-limit "
-    "threads device decoding json",
+    "threads device cache decoding json",
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
+from dvla_ros.benchmark_command import Benchmark
 from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
@@ -87,6 +88,7 @@ OPTIONS = {
     "dvla golden": (Golden,),
     "dvla fresh-checkpoint": (FreshCheckpoint,),
     "dvla inspect": (Inspect,),
+    "dvla benchmark": (Benchmark,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),

@@ -18,6 +18,7 @@ SOURCE = ROOT / "dvla_ros"
 # A folder may import folders of its own rank or below. cli.py stands above all, errors.py below all.
 RANK = {
     "cli": 6,
+    "benchmark_command": 6,
     "checkpoint_commands": 6,
     "nodes": 5,
     "dataset_commands": 6,
@@ -30,6 +31,7 @@ RANK = {
     "datasets": 4,
     "view": 4,
     "recordings": 3,
+    "engine": 3,
     "models": 2,
     "actions": 1,
     "preprocessing": 1,
@@ -52,6 +54,7 @@ ROSDEP_KEY = {
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
     "rich": "python3-rich",
+    "scipy": "python3-scipy",
     "torch": "python3-torch",
     "transformers": "python3-transformers-pip",
     "yaml": "python3-yaml",
@@ -75,8 +78,8 @@ WITHOUT_ROSDEP_KEY = {
     "uvicorn": "uvicorn",
     "zstandard": "zstandard",
 }
-# Comes with Interbotix' own installer for a real arm; imported where it is used.
-OPTIONAL = {"interbotix_xs_msgs"}
+# Interbotix' own installer brings one, for a real arm; the other is an extra. Imported where they are used.
+OPTIONAL = {"interbotix_xs_msgs", "torchao"}
 
 
 @pytest.fixture(scope="module")

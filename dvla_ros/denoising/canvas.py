@@ -124,6 +124,11 @@ class Canvas:
         """Ids that may be chosen at each position, bool `[L, V]`."""
         return torch.arange(self.vocabulary, device=device) < self.vocabularies(device).unsqueeze(1)
 
+    def closed_ids(self) -> tuple[tuple[slice, slice], ...]:
+        """The positions and the ids there of what may not be chosen, for each segment that has some."""
+        spans = [(self.span(segment.name), segment.choices) for segment in self.segments]
+        return tuple((span, slice(choices, None)) for span, choices in spans if choices < self.vocabulary)
+
     def vocabularies(self, device: torch.device | str = "cpu") -> Tensor:
         """Number of ids that may be chosen at each position, int64 `[L]`."""
         return torch.tensor([s.choices for s in self.segments for _ in range(s.length)], device=device)

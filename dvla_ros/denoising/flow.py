@@ -22,7 +22,7 @@ from dvla_ros.denoising.flow_paths import (
 )
 from dvla_ros.denoising.flow_plan import FlowPlan, RowSteps
 from dvla_ros.denoising.noise import Noise
-from dvla_ros.denoising.sampling import probability_of, sample
+from dvla_ros.denoising.sampling import likeliest, sample, sample_weights
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
 from dvla_ros.errors import ActionError, ConfigurationError
@@ -162,6 +162,7 @@ class FlowDenoiser:
             require_distance(distance)
         self.config = config
         self._distance = distance
+        self._paths: dict[tuple[int, torch.device], ProbabilityPath] = {}  # of every canvas so far: costly to make
 
     def with_distance(self, distance: Tensor) -> "FlowDenoiser":
         """The same decoder with the distances of a checkpoint, e.g. `embedding_distance(table)`, float `[V, V]`.
@@ -199,7 +200,7 @@ class FlowDenoiser:
             undecided=~frozen,
             num_steps=plan.num_steps,
             plan=plan,
-            path=self.config.probability_path(canvas.vocabulary, self._distance, device),
+            path=self._path(canvas.vocabulary, device),
             allowed=None if canvas.one_vocabulary else canvas.allowed(device),
         )
 
@@ -209,25 +210,36 @@ class FlowDenoiser:
         Raises:
             ActionError: The path is `head` and the network has no rates.
         """
-        plan = state.plan
-        log_p = torch.log_softmax(scores.logits.float(), dim=-1)
-        chosen = log_p.argmax(dim=-1)
-        if plan.has_fine[index]:
-            fine = self._fine_step(index, state, log_p, scores.rates, noise)
-            chosen = torch.where(plan.validates[index], chosen, fine)
+        plan, logits = state.plan, scores.logits.float()
+        p = torch.softmax(logits, dim=-1)
+        if not plan.has_fine[index]:
+            chosen = likeliest(logits)
+        else:
+            chosen = self._fine_step(index, state, logits, p, scores.rates, noise)
+            if plan.has_validating[index]:
+                chosen = torch.where(plan.validates[index], likeliest(logits), chosen)
         tokens = torch.where(state.undecided, chosen, state.tokens)
         changed = tokens != state.tokens
-        complete = plan.is_last[index] | (plan.validates[index] & ~changed.any(dim=-1, keepdim=True))
+        undecided = state.undecided
+        if plan.has_last[index] or plan.has_validating[index]:
+            complete = plan.is_last[index] | (plan.validates[index] & ~changed.any(dim=-1, keepdim=True))
+            undecided = undecided & ~complete
 
-        held = _probability(log_p, tokens)
+        held = _probability(p, tokens)
         after = replace(
             state,
             tokens=tokens,
             confidence=torch.where(state.undecided, held, state.confidence),
-            undecided=state.undecided & ~complete,
+            undecided=undecided,
         )
         shown = held.masked_fill(state.frozen, 1.0)
         return after, StepTrace(tokens, shown, changed, torch.zeros_like(changed), state.frozen)
+
+    def _path(self, vocabulary: int, device: torch.device) -> ProbabilityPath:
+        key = vocabulary, device
+        if key not in self._paths:
+            self._paths[key] = self.config.probability_path(vocabulary, self._distance, device)
+        return self._paths[key]
 
     def _source(self, canvas: Canvas, noise: Noise, device: torch.device) -> Tensor:
         """x_0, int64 `[B, L]`."""
@@ -245,20 +257,24 @@ class FlowDenoiser:
         before = math.ceil(config.warm_start_time * total - _ROUND_OFF) if guessed else 0
         return RowSteps(total, validating, skipped=min(before, total - max(1, validating)))
 
-    def _fine_step(self, index: int, state: FlowState, log_p: Tensor, rates: Tensor | None, noise: Noise) -> Tensor:
+    def _fine_step(
+        self, index: int, state: FlowState, logits: Tensor, p: Tensor, rates: Tensor | None, noise: Noise
+    ) -> Tensor:
         """The tokens after steps 1 to 3, int64 `[B, L]`."""
-        length, vocabulary = log_p.shape[1:]
-        proposal = sample(log_p, self.config.value_temperature, noise, step=index, draw=_PROPOSAL)
+        if self.config.value_temperature == 1:
+            proposal = sample_weights(p, noise, step=index, draw=_PROPOSAL)
+        else:
+            proposal = sample(logits, self.config.value_temperature, noise, step=index, draw=_PROPOSAL)
         velocity = self._velocity(index, state, proposal, rates)
         expected_jumps = state.plan.width * velocity.sum(dim=-1)
         if self.config.jump == "linear":
             probability = expected_jumps.clamp(max=1.0)
         else:
             probability = -torch.expm1(-expected_jumps)
-        jumps = noise.uniform(length, step=index, draw=_JUMP) <= probability
-        target = (torch.log(velocity) + noise.gumbel(length, vocabulary, step=index, draw=_TARGET)).argmax(dim=-1)
+        jumps = noise.uniform(p.shape[1], step=index, draw=_JUMP) <= probability
+        target = sample_weights(velocity, noise, step=index, draw=_TARGET)
         moved = torch.where(jumps, target, state.tokens)
-        if self.config.last_step == "sample":
+        if self.config.last_step == "sample" and state.plan.has_last[index]:
             return torch.where(state.plan.is_last[index], proposal, moved)
         return moved
 
@@ -281,7 +297,8 @@ def _guess(canvas: Canvas, warm_start: WarmStart | None, frozen: Tensor) -> Tens
     return torch.where(frozen, nothing, warm_start.tokens.to(frozen.device, torch.int64))
 
 
-def _probability(log_p: Tensor, tokens: Tensor) -> Tensor:
+def _probability(p: Tensor, tokens: Tensor) -> Tensor:
     """What p gives the tokens, float32 `[B, L]`; 0 for MASK."""
-    vocabulary = log_p.shape[-1]
-    return probability_of(tokens.clamp_max(vocabulary - 1), log_p).masked_fill(tokens == vocabulary, 0.0)
+    vocabulary = p.shape[-1]
+    held = p.gather(-1, tokens.clamp_max(vocabulary - 1).unsqueeze(-1)).squeeze(-1)
+    return held.masked_fill(tokens == vocabulary, 0.0)

@@ -72,26 +72,38 @@ class MetricPath:
 
     def beta(self, time: Tensor) -> Tensor:
         """beta_t, in the shape of `time`."""
-        return self.c * _odds(time) ** self.alpha
+        odds = _odds(time)
+        return self.c * (odds if self.alpha == 1 else odds**self.alpha)
 
     def beta_rate(self, time: Tensor) -> Tensor:
         """Its derivative beta'_t = c alpha (t / (1 - t))^(alpha - 1) / (1 - t)^2, in the shape of `time`."""
         odds = _odds(time)
+        if self.alpha == 1:
+            return self.c * (1 + odds).square()
         rate = self.c * self.alpha * odds ** (self.alpha - 1) * (1 + odds) ** 2
         return rate.masked_fill(odds == 0, 0.0) if self.alpha < 1 else rate
 
     def probabilities(self, target: Tensor, time: Tensor, allowed: Tensor | None = None) -> Tensor:
         """As in `ProbabilityPath`; sums to 1 over the allowed ids."""
-        logits = -self.beta(time).unsqueeze(-1) * self.distance[target]
-        if allowed is not None:
-            logits = logits.masked_fill(~allowed, -torch.inf)
-        return torch.softmax(logits, dim=-1)
+        return self._probabilities(self._distances(target), time, allowed)
 
     def velocity(self, tokens: Tensor, target: Tensor, time: Tensor, allowed: Tensor | None = None) -> Tensor:
         """As in `ProbabilityPath`."""
-        distance = self.distance[target]
-        nearer = (distance.gather(-1, tokens.unsqueeze(-1)) - distance).clamp_min(0.0)
-        return self.probabilities(target, time, allowed) * self.beta_rate(time).unsqueeze(-1) * nearer
+        distance = self._distances(target)
+        nearer = (distance.gather(-1, tokens.unsqueeze(-1)) - distance).clamp_min_(0.0)
+        approach = nearer.mul_(self.beta_rate(time).unsqueeze(-1))
+        return approach.mul_(self._probabilities(distance, time, allowed))
+
+    def _distances(self, target: Tensor) -> Tensor:
+        """d(x, x_1) of every id x, float `[B, L, V]`."""
+        return self.distance.index_select(0, target.flatten()).view(*target.shape, -1)
+
+    def _probabilities(self, distance: Tensor, time: Tensor, allowed: Tensor | None) -> Tensor:
+        """Of ids at these distances from their targets, both `[B, L, V]`."""
+        logits = distance * -self.beta(time).unsqueeze(-1)
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+        return torch.softmax(logits, dim=-1)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,19 @@ class RowSteps(NamedTuple):
     validating: int
     skipped: int
 
+    @property
+    def last(self) -> int:
+        """The last k."""
+        return max(0, self.total - 1)
+
+    def at(self, index: int) -> int:
+        """K of a step of the batch; it stays at the last one."""
+        return min(index + self.skipped, self.last)
+
+    def validates(self, k: int) -> bool:
+        """Whether step k takes the arg-max."""
+        return k >= self.total - self.validating
+
 
 @dataclass(frozen=True)
 class FlowPlan:
@@ -33,6 +46,8 @@ class FlowPlan:
         validates: bool `[S, B, 1]`, whether the step takes the arg-max.
         is_last: bool `[S, B, 1]`, whether the row is complete after the step.
         has_fine: S values, known without the device: whether any row still takes a fine step.
+        has_validating: S values likewise: whether any row takes the arg-max.
+        has_last: S values likewise: whether any row is complete after the step.
     """
 
     num_steps: int
@@ -41,21 +56,29 @@ class FlowPlan:
     validates: Tensor
     is_last: Tensor
     has_fine: tuple[bool, ...]
+    has_validating: tuple[bool, ...]
+    has_last: tuple[bool, ...]
 
     @classmethod
     def make(cls, rows: Sequence[RowSteps], device: torch.device) -> "FlowPlan":
         """Tables for rows with these steps."""
         num_steps = max((row.total - row.skipped for row in rows), default=0)
-        total, validating, skipped = (torch.tensor(column) for column in zip(*rows, strict=True))
-        last = (total - 1).clamp_min(0)
-        k = torch.minimum(torch.arange(num_steps).unsqueeze(1) + skipped, last)
-        validates = k >= total - validating
-        divisor = total.clamp_min(1)
+        steps = [[row.at(index) for row in rows] for index in range(num_steps)]
+
+        def table(values: Sequence[Sequence[float]], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(values, dtype=dtype, device=device).reshape(num_steps, len(rows), 1)
+
+        lasts = [[k == row.last for row, k in zip(rows, ks, strict=True)] for ks in steps]
+        validates = [[row.validates(k) for row, k in zip(rows, ks, strict=True)] for ks in steps]
         return cls(
             num_steps=num_steps,
-            time=(k.double() / divisor).float().unsqueeze(-1).to(device),
-            width=(1 / divisor.double()).float().unsqueeze(-1).to(device),
-            validates=validates.unsqueeze(-1).to(device),
-            is_last=(k == last).unsqueeze(-1).to(device),
-            has_fine=tuple((~validates).any(dim=-1).tolist()),
+            time=table(
+                [[k / max(1, row.total) for row, k in zip(rows, ks, strict=True)] for ks in steps], torch.float32
+            ),
+            width=torch.tensor([[1 / max(1, row.total)] for row in rows], dtype=torch.float32, device=device),
+            validates=table(validates, torch.bool),
+            is_last=table(lasts, torch.bool),
+            has_fine=tuple(not all(step) for step in validates),
+            has_validating=tuple(map(any, validates)),
+            has_last=tuple(map(any, lasts)),
         )

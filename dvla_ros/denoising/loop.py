@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dvla_ros.denoising.canvas import Canvas, WarmStart
+from dvla_ros.denoising.early_end import EarlyEnd
 from dvla_ros.denoising.guess_check import checked_guess
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
@@ -50,7 +51,8 @@ class DenoisingResult:
         tokens: int64 `[B, L]`, no mask token among them.
         confidence: float32 `[B, L]`, probability of each token when it was committed; 1 where fixed.
         trace: One entry per denoising step; empty when it was not asked for.
-        nfe: Network function evaluations: the steps, and one more where a guess was checked and some of it was kept.
+        nfe: Network function evaluations: the steps that ran, and one more where a guess was checked and some of it was
+            kept.
         filled: bool `[B, L]`, positions that were still undecided when decoding was stopped, by the deadline or because
             all that was needed was decided, and took the arg-max of the last logits. They are not in the trace.
     """
@@ -75,6 +77,7 @@ def denoise(
     needed: Tensor | None = None,
     deadline_s: float | None = None,
     finish_early: bool = True,
+    ask_every: int = 1,
     keep_trace: bool = True,
     device: torch.device | str = "cpu",
     clock: Callable[[], float] = time.perf_counter,
@@ -95,7 +98,9 @@ def denoise(
             where the decoder has a choice, see `DecodeState.first`. Once they are in every row it ends, and the others
             are filled. A decoder that re-masks might have changed its mind later.
         deadline_s: No further step is started after this many seconds; the first always runs.
-        finish_early: End when nothing (needed) is undecided in any row. Asking waits for the device after every step.
+        finish_early: End when nothing (needed) is undecided in any row.
+        ask_every: Whether to end is asked after every so many steps, because asking waits for the device. The answer is
+            that of asking after every step; the steps behind the end count in `nfe` alone.
         keep_trace: Whether to keep an entry per step.
         device: Where the canvas and the logits live.
         clock: Seconds, monotonic.
@@ -103,16 +108,16 @@ def denoise(
     Raises:
         ActionError: Frozen tokens, the guess or `needed` are malformed, or the network answers with the wrong shape or
             with NaN.
-        ConfigurationError: `needed` without `finish_early`.
+        ConfigurationError: `needed` without `finish_early`, or `ask_every` is less than 1.
     """
     device = torch.device(device)
     started = clock()
     awaited = _awaited(needed, canvas, finish_early, device)
     noise = Noise(seeds, device)
-    allowed = None if canvas.one_vocabulary else canvas.allowed(device)
+    closed = canvas.closed_ids()
 
     def ask(tokens: Tensor) -> Scores:
-        return _checked(logits_fn(tokens), noise.batch_size, canvas, allowed)
+        return _checked(logits_fn(tokens), noise.batch_size, canvas, closed)
 
     blank, about_blank = None, None
     if warm_start is not None and guess_share is not None:
@@ -128,16 +133,32 @@ def denoise(
     trace: list[StepTrace] = []
     scores = None
     steps = 0
-    while steps < state.num_steps and not (steps and _is_over(state, awaited, started, deadline_s, clock, device)):
+    end = _early_end(awaited, ask_every, fills=needed is not None)
+
+    def is_over() -> bool:
+        if end is None:
+            decided = awaited is not None and not bool((state.undecided & awaited).any())
+        else:
+            decided = steps % ask_every == 0 and end.is_over()
+        return decided or _is_late(started, deadline_s, clock, device)
+
+    while steps < state.num_steps and not (steps and is_over()):
         scores = known if steps == 0 and known is not None else ask(state.tokens)
         state, entry = denoiser.step(steps, state, scores, noise)
         steps += 1
+        if end is not None:
+            end.follow(state, scores)
         if keep_trace:
             trace.append(entry)
-    tokens, confidence, filled = _fill(state, scores, complete=steps == state.num_steps)
+    ended = steps
+    if end is not None and steps:
+        outcome, ended = end.outcome, int(end.outcome.steps)
+        state = replace(state, tokens=outcome.tokens, confidence=outcome.confidence, undecided=outcome.undecided)
+        scores = scores if outcome.logits is None else Scores(outcome.logits)
+    tokens, confidence, filled = _fill(state, scores, complete=ended == state.num_steps)
     if not bool(torch.isfinite(confidence).all()):
         raise ActionError("The network answered with NaN logits; check the observation and the checkpoint.")
-    return DenoisingResult(tokens, confidence, tuple(trace), steps + checks, filled)
+    return DenoisingResult(tokens, confidence, tuple(trace[:ended]), steps + checks, filled)
 
 
 def _awaited(needed: Tensor | None, canvas: Canvas, finish_early: bool, device: torch.device) -> Tensor | None:
@@ -151,16 +172,14 @@ def _awaited(needed: Tensor | None, canvas: Canvas, finish_early: bool, device: 
     return needed.to(device)
 
 
-def _is_over(
-    state: DecodeState,
-    awaited: Tensor | None,
-    started: float,
-    deadline_s: float | None,
-    clock: Callable[[], float],
-    device: torch.device,
-) -> bool:
-    if awaited is not None and not bool((state.undecided & awaited).any()):
-        return True
+def _early_end(awaited: Tensor | None, ask_every: int, fills: bool) -> EarlyEnd | None:
+    """What is asked every few steps; None where it is asked after every one or never."""
+    if ask_every < 1:
+        raise ConfigurationError(f"ask_every must be 1 or more steps, got {ask_every}.")
+    return None if awaited is None or ask_every == 1 else EarlyEnd(awaited, fills)
+
+
+def _is_late(started: float, deadline_s: float | None, clock: Callable[[], float], device: torch.device) -> bool:
     if deadline_s is None:
         return False
     if device.type == "cuda":
@@ -168,16 +187,24 @@ def _is_over(
     return clock() - started >= deadline_s
 
 
-def _checked(answer: Tensor | Scores, batch_size: int, canvas: Canvas, allowed: Tensor | None) -> Scores:
+def _checked(answer: Tensor | Scores, batch_size: int, canvas: Canvas, closed: Sequence[tuple[slice, slice]]) -> Scores:
     scores = answer if isinstance(answer, Scores) else Scores(answer)
     expected = (batch_size, canvas.length, canvas.vocabulary)
     for part in scores:
         if part is not None and part.shape != expected:
             raise ActionError(f"The network must answer with logits of shape {list(expected)}, got {list(part.shape)}.")
-    if allowed is None:
+    if not closed:
         return scores
-    rates = None if scores.rates is None else scores.rates.masked_fill(~allowed, 0.0)
-    return Scores(scores.logits.masked_fill(~allowed, -torch.inf), rates)
+    rates = None if scores.rates is None else _filled(scores.rates, closed, 0.0)
+    return Scores(_filled(scores.logits, closed, -torch.inf), rates)
+
+
+def _filled(scores: Tensor, closed: Sequence[tuple[slice, slice]], value: float) -> Tensor:
+    """A copy with one value for the ids that no decoder is to choose."""
+    filled = scores.clone()
+    for positions, ids in closed:
+        filled[:, positions, ids] = value
+    return filled
 
 
 def _fill(state: DecodeState, scores: Scores | None, complete: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from dvla_ros.denoising.canvas import Canvas, WarmStart
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.plan import StepPlan
-from dvla_ros.denoising.sampling import entropy, lowest, others_last, probability_of, safe_log, sample
+from dvla_ros.denoising.sampling import entropy, likeliest, lowest, others_last, probability_of, safe_log, sample
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.denoising.state import DecodeState, Scores, StepTrace
 from dvla_ros.denoising.validation import require
@@ -183,20 +183,20 @@ class MaskedDenoiser:
 
         score = others_last(self._score(index, log_p, probability, state, noise), state.first)
         pool = ~state.frozen if self.config.remask == "released" else masked
-        stay = lowest(score, pool, state.plan.masked_after[index])
-        remasked = stay & ~masked
-        if self.config.remask == "paper":
-            remasked = self._doubtful(index, state, probability)
-        becomes_mask = stay | remasked
+        becomes_mask = stay = lowest(score, pool, state.plan.masked_after[index])
         committed = masked & ~stay
+        remasked, remasks = torch.zeros_like(masked), state.remasks
+        if self.config.remask != "none":
+            remasked = self._remasked(index, state, probability, stay)
+            becomes_mask, remasks = stay | remasked, remasks + remasked
 
-        reference = torch.where(committed, probability, state.confidence).masked_fill(becomes_mask, 0.0)
+        reference = torch.where(committed, probability, state.confidence).masked_fill_(becomes_mask, 0.0)
         after = replace(
             state,
-            tokens=proposal.masked_fill(becomes_mask, mask_token),
+            tokens=proposal.masked_fill_(becomes_mask, mask_token),
             confidence=reference,
             undecided=becomes_mask,
-            remasks=state.remasks + remasked,
+            remasks=remasks,
         )
         shown = probability.masked_fill(state.frozen, 1.0)
         return after, StepTrace(after.tokens, shown, committed, remasked, state.frozen)
@@ -210,18 +210,19 @@ class MaskedDenoiser:
         """One token per position, int64 `[B, L]`."""
         temperature = self.config.value_temperature
         if self.config.greedy:
-            return log_p.argmax(dim=-1)
+            return likeliest(log_p)
         if self.config.values == "categorical":
             return sample(log_p, temperature, noise, step=index, draw=_VALUE_DRAW)
         shape = log_p.shape[1:]
         perturbed = log_p + noise.gumbel(*shape, step=index, draw=_PERTURBING_DRAW)
         fading = temperature * plan.ratio_before[index].unsqueeze(-1)
-        return (perturbed + fading * noise.gumbel(*shape, step=index, draw=_VALUE_DRAW)).argmax(dim=-1)
+        return likeliest(perturbed + fading * noise.gumbel(*shape, step=index, draw=_VALUE_DRAW))
 
     def _score(self, index: int, log_p: Tensor, probability: Tensor, state: MaskedState, noise: Noise) -> Tensor:
         """Log certainty of each position's proposal with the noise of this step, float `[B, L]`."""
-        left = 1 - state.plan.progress[index]
-        certainty = torch.where(state.undecided, self._certainty(log_p, probability), probability * left)
+        left, certainty = 1 - state.plan.progress[index], self._certainty(log_p, probability)
+        if self.config.remask == "released":  # else what is held does not compete
+            certainty = torch.where(state.undecided, certainty, probability * left)
         temperature = 0.0 if self.config.greedy else self.config.choice_temperature
         if self.config.order == "random":
             temperature = 1.0
@@ -244,6 +245,12 @@ class MaskedDenoiser:
         if order == "entropy":
             return torch.exp(-entropy(log_p))
         return torch.ones_like(probability)
+
+    def _remasked(self, index: int, state: MaskedState, probability: Tensor, stay: Tensor) -> Tensor:
+        """Tokens held before this step that become MASK, bool `[B, L]`."""
+        if self.config.remask == "paper":
+            return self._doubtful(index, state, probability)
+        return stay & ~state.undecided
 
     def _doubtful(self, index: int, state: MaskedState, probability: Tensor) -> Tensor:
         """The paper's two checks on tokens committed in an earlier step, bool `[B, L]`."""

@@ -16,6 +16,8 @@ _GOLDEN = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15 as a signed number: splitmix
 _FIRST = -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9: its first multiplier
 _SECOND = -0x6B2FB644ECCEEE15  # 0x94D049BB133111EB: its second
 _DRAWS = 4096  # of one step
+_STEPS = 16  # for which numbers are made at a time, where they are few: a step's own take less time than the calls
+_FEW = 2**16
 _LEAST, _MOST = 2.0**-54, 1 - 2.0**-24  # the ends of the open interval (0, 1) in single precision
 
 
@@ -36,6 +38,7 @@ class Noise:
         self.device = torch.device(device)
         wrapped = [(seed + 2**63) % 2**64 - 2**63 for seed in seeds]
         self._keys = _mix(torch.tensor(wrapped, dtype=torch.int64, device=self.device))
+        self._ahead: dict[tuple[tuple[int, ...], int, int], Tensor] = {}
 
     @property
     def batch_size(self) -> int:
@@ -50,11 +53,13 @@ class Noise:
             step: Denoising step, -1 before the first.
             draw: Which of several draws of one step, below 4096.
         """
-        counter = torch.arange(math.prod(shape), dtype=torch.int64, device=self.device)
-        stream = _mix(self._keys + (step + 2) * _DRAWS + draw)
-        bits = _mix(stream.unsqueeze(1) + counter * _GOLDEN)
-        numbers = ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.float32) * 2.0**-53
-        return numbers.clamp(_LEAST, _MOST).reshape(-1, *shape)
+        if step < 0 or _STEPS * self.batch_size * math.prod(shape) > _FEW:
+            return self._uniform(shape, step, 1, draw).squeeze(0)
+        block, place = divmod(step, _STEPS)
+        key = shape, draw, block
+        if key not in self._ahead:
+            self._ahead[key] = self._uniform(shape, block * _STEPS, _STEPS, draw)
+        return self._ahead[key][place]
 
     def gumbel(self, *shape: int, step: int, draw: int = 0) -> Tensor:
         """Independent standard Gumbel numbers, float32 `[B, *shape]`; arguments as for `uniform`.
@@ -63,6 +68,15 @@ class Noise:
         where single precision is fine enough for them.
         """
         return -torch.log(-torch.log1p(-self.uniform(*shape, step=step, draw=draw)))
+
+    def _uniform(self, shape: tuple[int, ...], first: int, steps: int, draw: int) -> Tensor:
+        """Of neighbouring steps, float32 `[steps, B, *shape]`."""
+        step = torch.arange(first + 2, first + 2 + steps, dtype=torch.int64, device=self.device).unsqueeze(1)
+        counter = torch.arange(math.prod(shape), dtype=torch.int64, device=self.device)
+        stream = _mix(self._keys + step * _DRAWS + draw)
+        bits = _mix(stream.unsqueeze(-1) + counter * _GOLDEN)
+        numbers = ((bits >> 11) & 0x1FFFFFFFFFFFFF).to(torch.float32) * 2.0**-53
+        return numbers.clamp(_LEAST, _MOST).reshape(steps, -1, *shape)
 
 
 def _mix(z: Tensor) -> Tensor:

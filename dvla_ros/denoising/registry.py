@@ -9,6 +9,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from dvla_ros.denoising.autoregressive import AutoregressiveConfig, AutoregressiveDenoiser
+from dvla_ros.denoising.blockwise import BlockwiseConfig, BlockwiseDenoiser
+from dvla_ros.denoising.credit import CreditConfig, CreditDenoiser
 from dvla_ros.denoising.flow import FlowConfig, FlowDenoiser
 from dvla_ros.denoising.hierarchical import HierarchicalConfig, HierarchicalDenoiser
 from dvla_ros.denoising.jacobi import JacobiConfig, JacobiDenoiser
@@ -16,17 +18,21 @@ from dvla_ros.denoising.joint import JointConfig, JointDenoiser
 from dvla_ros.denoising.loop import Denoiser
 from dvla_ros.denoising.masked import MaskedConfig, MaskedDenoiser
 from dvla_ros.denoising.parallel import OneShotConfig, OneShotDenoiser
+from dvla_ros.denoising.stopping import StoppingConfig, StoppingDenoiser
 from dvla_ros.denoising.threshold import ThresholdConfig, ThresholdDenoiser
 from dvla_ros.errors import ConfigurationError
 
 DECODERS: dict[str, tuple[type[Any], type[Any]]] = {
     "autoregressive": (AutoregressiveConfig, AutoregressiveDenoiser),
+    "blockwise": (BlockwiseConfig, BlockwiseDenoiser),
+    "credit": (CreditConfig, CreditDenoiser),
     "flow": (FlowConfig, FlowDenoiser),
     "hierarchical": (HierarchicalConfig, HierarchicalDenoiser),
     "jacobi": (JacobiConfig, JacobiDenoiser),
     "joint": (JointConfig, JointDenoiser),
     "masked": (MaskedConfig, MaskedDenoiser),
     "one_shot": (OneShotConfig, OneShotDenoiser),
+    "stopping": (StoppingConfig, StoppingDenoiser),
     "threshold": (ThresholdConfig, ThresholdDenoiser),
 }
 """Name: config class, decoder class (made from one config)."""

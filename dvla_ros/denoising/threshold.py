@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -78,6 +78,9 @@ class ThresholdState(DecodeState):
     at_least: Tensor
 
 
+StateT = TypeVar("StateT", bound=ThresholdState)
+
+
 class ThresholdDenoiser:
     """Commit all that is sure enough; the surest in any case; what is left in the last step.
 
@@ -127,7 +130,7 @@ class ThresholdDenoiser:
             at_least=torch.tensor(table, dtype=torch.int64, device=device).reshape(longest, len(columns), 1),
         )
 
-    def step(self, index: int, state: ThresholdState, scores: Scores, noise: Noise) -> tuple[ThresholdState, StepTrace]:
+    def step(self, index: int, state: StateT, scores: Scores, noise: Noise) -> tuple[StateT, StepTrace]:
         """One denoising step; `scores` answer `state.tokens`."""
         masked = state.undecided
         log_p = torch.log_softmax(scores.logits.float(), dim=-1)

@@ -51,6 +51,8 @@ def starting_canvas(
         ActionError: Frozen tokens or guess have the wrong shape or an unknown id, or a confidence is not in 0..1.
     """
     tokens, frozen = canvas.initial(batch_size, frozen_tokens, device)
+    if warm_start is None:
+        return StartingCanvas(tokens, frozen.float(), frozen, tokens == canvas.mask_token)
     guess = usable_guess(canvas, warm_start, frozen)
     guessed = guess.tokens != FREE
     count = guessed.sum(dim=-1, keepdim=True)

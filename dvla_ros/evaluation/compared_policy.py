@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from dvla_ros.engine.cache_plan import CachePlan
+from dvla_ros.engine.weight_form import UNCHANGED
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.open_loop.policy_range import PolicyRange
 from dvla_ros.policies.base import Policy
@@ -35,6 +37,7 @@ class ComparedPolicy:
         decoding: Settings of the decoder that replace the checkpoint's.
         deployment: YAML file that says how a published checkpoint is used; None for none.
         device: `cpu`, `cuda` or `cuda:N`.
+        cache: What a denoising step keeps of the one before, see `engine.cache_plan`; "" for what the deployment says.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ComparedPolicy:
     decoding: Mapping[str, object] = field(default_factory=dict)
     deployment: Path | None = None
     device: str = "cpu"
+    cache: str = ""
 
     def load(self) -> Policy:
         """The policy.
@@ -51,7 +55,25 @@ class ComparedPolicy:
             ConfigurationError: A setting, the device or the deployment does not fit.
         """
         deployment = None if self.deployment is None else Deployment.load(self.deployment)
-        return load_policy(self.checkpoint, self.device, self.decoding, deployment)
+        return load_policy(self.checkpoint, self.device, self.decoding, deployment, self.cache)
+
+    @property
+    def weights(self) -> str:
+        """How it holds its weights, one of `engine.weight_form.WEIGHTS`.
+
+        Raises:
+            ConfigurationError: The deployment is not usable.
+        """
+        return UNCHANGED if self.deployment is None else Deployment.load(self.deployment).weights or UNCHANGED
+
+    def cache_plan(self, cache: str) -> CachePlan:
+        """The cache that a text means for this checkpoint: "" is what its deployment says, or exact.
+
+        Raises:
+            ConfigurationError: There is no such cache, or the deployment is not usable.
+        """
+        own = "exact" if self.deployment is None else Deployment.load(self.deployment).cache
+        return CachePlan.parse(cache or own)
 
     def action_range(self) -> PolicyRange:
         """The actions that it was trained on: the bounds of its statistics, NaN where a column has none."""
@@ -79,6 +101,7 @@ def compared_policies(
     decodings: Sequence[str] = (),
     deployment: Path | None = None,
     device: str = "cpu",
+    cache: str = "",
 ) -> tuple[ComparedPolicy, ...]:
     """Every checkpoint with every decoder.
 
@@ -87,6 +110,7 @@ def compared_policies(
         decodings: Settings such as `num_steps=4,greedy=true`, or `own`; none: each checkpoint's own.
         deployment: Of all checkpoints that do not say themselves how they are used.
         device: Where they run.
+        cache: What a denoising step keeps of the one before; "" for what the deployment says.
 
     Raises:
         ConfigurationError: A setting is no `name=value`, or something is named twice.
@@ -97,7 +121,7 @@ def compared_policies(
     for folder, name in zip(folders, names, strict=True):
         for words in decodings or (OWN,):
             settings = decoder_settings(words)
-            policy = ComparedPolicy(name, folder, settings, deployment, device)
+            policy = ComparedPolicy(name, folder, settings, deployment, device, cache)
             compared.append(policy if not settings else _renamed(policy))
     names = [policy.name for policy in compared]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -117,8 +141,7 @@ def decoder_settings(words: str) -> dict[str, object]:
 
 
 def _renamed(policy: ComparedPolicy) -> ComparedPolicy:
-    name = f"{policy.name}, {policy.decoder}"
-    return ComparedPolicy(name, policy.checkpoint, policy.decoding, policy.deployment, policy.device)
+    return replace(policy, name=f"{policy.name}, {policy.decoder}")
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

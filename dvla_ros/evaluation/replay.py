@@ -11,7 +11,7 @@ import torch
 
 from dvla_ros.control.assembler import ObservationAssembler
 from dvla_ros.control.observation import Observation
-from dvla_ros.errors import ObservationError
+from dvla_ros.errors import ConfigurationError, ObservationError
 from dvla_ros.evaluation.compared_policy import ComparedPolicy
 from dvla_ros.evaluation.recorded_inference import RecordedInference
 from dvla_ros.evaluation.recorded_policy import RecordedPolicy
@@ -121,6 +121,11 @@ def not_comparable(inference: RecordedInference, compared: ComparedPolicy, finge
         return "another decoder answered (the checkpoint's own)"
     if recorded.deployment.strip() != _deployment(compared):
         return "the policy was used with another deployment file"
+    if cache := _other_cache(recorded, compared):
+        return f"the policy was used with another cache ({cache})"
+    weights = recorded.parameters.get("weights")
+    if weights and weights != compared.weights:
+        return f"the policy held its weights in another way ({weights})"
     if recorded.replanning == "temporal_ensemble":
         return "the published chunk is a mean of several answers (temporal_ensemble)"
     device = str(recorded.parameters.get("device", compared.device))
@@ -256,6 +261,16 @@ def _by_policy(
 
 def _deployment(compared: ComparedPolicy) -> str:
     return compared.deployment.read_text(encoding="utf-8").strip() if compared.deployment is not None else ""
+
+
+def _other_cache(recorded: RecordedPolicy, compared: ComparedPolicy) -> str:
+    """The cache that was used then, where it is not that of today; "" where it is."""
+    then = str(recorded.parameters.get("cache", ""))
+    try:
+        plan = compared.cache_plan(then)
+    except ConfigurationError:  # of a later version
+        return then
+    return "" if plan == compared.cache_plan(compared.cache) else str(plan)
 
 
 @contextmanager

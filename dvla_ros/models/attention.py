@@ -89,24 +89,28 @@ class Levels:
         return Levels(*(t.expand(shape) for t in (changed.level, changed.block, changed.causal, changed.padding)))
 
 
-def full(levels: Levels) -> Tensor:
+ALL = slice(None)
+
+
+def full(levels: Levels, queries: slice = ALL) -> Tensor:
     """Everybody sees everybody: released Discrete Diffusion VLA, LLaDA-V."""
-    return torch.ones_like(levels.causal).unsqueeze(-1) & torch.ones_like(levels.causal).unsqueeze(-2)
+    anybody = torch.ones_like(levels.causal)
+    return anybody[..., queries].unsqueeze(-1) & anybody.unsqueeze(-2)
 
 
-def merged(levels: Levels) -> Tensor:
+def merged(levels: Levels, queries: slice = ALL) -> Tensor:
     """Released UD-VLA: a new block begins only where text and images meet, so that images and actions are one."""
     turns = levels.causal[..., 1:] != levels.causal[..., :-1]
     run = torch.cat([torch.zeros_like(levels.level[..., :1]), turns.long().cumsum(-1)], dim=-1)
-    return _earlier_or_own(run, levels.causal)
+    return _earlier_or_own(run, levels.causal, queries)
 
 
-def block_causal(levels: Levels) -> Tensor:
+def block_causal(levels: Levels, queries: slice = ALL) -> Tensor:
     """UD-VLA's paper, and our own models: a query sees the keys of its own level and below."""
-    return _earlier_or_own(levels.level, levels.causal)
+    return _earlier_or_own(levels.level, levels.causal, queries)
 
 
-def image_causal_first(levels: Levels) -> Tensor:
+def image_causal_first(levels: Levels, queries: slice = ALL) -> Tensor:
     """UD-VLA's third variant: images of the first moment see only those before them, later ones and actions all later.
 
     Causal throughout, but for two things: a block that is not text sees itself, and all such blocks above the lowest
@@ -115,23 +119,25 @@ def image_causal_first(levels: Levels) -> Tensor:
     not_text = ~levels.causal
     lowest = levels.level.masked_fill(levels.causal, torch.iinfo(torch.int64).max).amin(-1, keepdim=True)
     later = not_text & (levels.level > lowest)
-    own = (levels.block.unsqueeze(-1) == levels.block.unsqueeze(-2)) & not_text.unsqueeze(-1)
-    return _not_after(levels.causal) | own | (later.unsqueeze(-1) & later.unsqueeze(-2))
+    same_block = levels.block[..., queries].unsqueeze(-1) == levels.block.unsqueeze(-2)
+    own = same_block & not_text[..., queries].unsqueeze(-1)
+    return _not_after(levels.causal, queries) | own | (later[..., queries].unsqueeze(-1) & later.unsqueeze(-2))
 
 
-def _earlier_or_own(group: Tensor, causal: Tensor) -> Tensor:
+def _earlier_or_own(group: Tensor, causal: Tensor, queries: slice) -> Tensor:
     """Groups below, and the query's own: the whole of it, or what is not after the query where it is text."""
-    query, key = group.unsqueeze(-1), group.unsqueeze(-2)
-    return (key < query) | ((key == query) & (~causal.unsqueeze(-1) | _not_after(causal)))
+    query, key = group[..., queries].unsqueeze(-1), group.unsqueeze(-2)
+    within = ~causal[..., queries].unsqueeze(-1) | _not_after(causal, queries)
+    return (key < query) | ((key == query) & within)
 
 
-def _not_after(positions: Tensor) -> Tensor:
-    """Bool `[L, L]`, True where the key (column) is not after the query (row)."""
-    length = positions.shape[-1]
-    return torch.ones(length, length, dtype=torch.bool, device=positions.device).tril()
+def _not_after(positions: Tensor, queries: slice) -> Tensor:
+    """Bool `[Lq, L]`, True where the key (column) is not after the query (row)."""
+    index = torch.arange(positions.shape[-1], device=positions.device)
+    return index <= index[queries].unsqueeze(-1)
 
 
-VARIANTS: dict[str, Callable[[Levels], Tensor]] = {
+VARIANTS: dict[str, Callable[[Levels, slice], Tensor]] = {
     "full": full,
     "merged": merged,
     "block_causal": block_causal,
@@ -139,8 +145,8 @@ VARIANTS: dict[str, Callable[[Levels], Tensor]] = {
 }
 
 
-def visibility(levels: Levels, variant: str) -> Tensor:
-    """Which query (row) sees which key (column), bool `[L, L]` or `[B, L, L]`; does not wait for the device.
+def visibility(levels: Levels, variant: str, queries: slice = ALL) -> Tensor:
+    """Which query (row) sees which key (column), bool `[Lq, L]` or `[B, Lq, L]`; does not wait for the device.
 
     Nobody sees padding, except that padding sees itself: a query without any key would have no softmax.
 
@@ -149,14 +155,13 @@ def visibility(levels: Levels, variant: str) -> Tensor:
     """
     if variant not in VARIANTS:
         raise ConfigurationError(f"Unknown attention variant '{variant}'; choose one of {sorted(VARIANTS)}.")
-    itself = torch.eye(levels.padding.shape[-1], dtype=torch.bool, device=levels.padding.device)
+    index = torch.arange(levels.padding.shape[-1], device=levels.padding.device)
+    itself = index[queries].unsqueeze(-1) == index
     hidden = levels.padding.unsqueeze(-2)
-    return (VARIANTS[variant](levels) & ~hidden) | (itself & hidden)
+    return (VARIANTS[variant](levels, queries) & ~hidden) | (itself & hidden)
 
 
-def attention_mask(
-    levels: Levels, variant: str, queries: slice = slice(None), keys: slice = slice(None)
-) -> Tensor | None:
+def attention_mask(levels: Levels, variant: str, queries: slice = ALL, keys: slice = ALL) -> Tensor | None:
     """The mask for some queries over some keys, ready for `Trunk`.
 
     Looks at values, so make it once per sequence and not once per denoising step.
@@ -173,13 +178,33 @@ def attention_mask(
     Raises:
         ConfigurationError: There is no such variant.
     """
-    mask = visibility(levels, variant)[..., queries, keys]
+    mask = visibility(levels, variant, queries)[..., keys]
     return None if bool(mask.all()) else mask
 
 
 def prefix_is_exact(levels: Levels, variant: str, prefix_length: int) -> bool:
     """Whether no prefix position sees a later one, so that a cached prefix is exact and not an approximation."""
-    return not bool(visibility(levels, variant)[..., :prefix_length, prefix_length:].any())
+    return not bool(visibility(levels, variant, slice(0, prefix_length))[..., prefix_length:].any())
+
+
+def rows_that_differ(levels: Levels, variant: str, settled: int, last: int) -> int:
+    """How many of the positions behind the settled ones need rows of a mask: the last ones, or all.
+
+    Looks at values. Where those before the `last` positions see everything but these, they need none, see `Trunk`.
+    """
+    before = levels.level.shape[-1] - last
+    seen = visibility(levels, variant, slice(settled, before))
+    alike = bool(seen[..., :before].all()) and not bool(seen[..., before:].any())
+    return last if alike else last + before - settled
+
+
+def all_rows(mask: Tensor, queries: int) -> Tensor:
+    """A mask that has the rows of the last queries alone, see `Trunk`, with those of all `[.., queries, K]`."""
+    given, keys = mask.shape[-2:]
+    if given == queries:
+        return mask
+    above = torch.arange(keys, device=mask.device) < keys - given
+    return torch.cat([above.expand(*mask.shape[:-2], queries - given, -1), mask], dim=-2)
 
 
 def causal_mask(queries: int, keys: int, device: torch.device | str = "cpu") -> Tensor | None:

@@ -5,7 +5,7 @@ what does not look at time is run for one of them, and of the decoded film only 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -158,6 +158,17 @@ class Emu3Vq(nn.Module):
             x = block(x)
         x = self.model.quant_conv(x).permute(0, 2, 1, 3, 4)
         return cast(Tensor, self.model.quantize(x)).squeeze(1)
+
+    def encode_all(self, cameras: Sequence[Tensor]) -> list[Tensor]:
+        """`encode` for the images of several cameras, those of one size together; in their order."""
+        sizes: dict[torch.Size, list[int]] = {}
+        for index, images in enumerate(cameras):
+            sizes.setdefault(images.shape, []).append(index)
+        codes: dict[int, Tensor] = {}
+        for alike in sizes.values():
+            found = self.encode(torch.cat([cameras[index] for index in alike]))
+            codes |= zip(alike, found.chunk(len(alike)), strict=True)
+        return [codes[index] for index in range(len(cameras))]
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:

@@ -64,6 +64,10 @@ class PrefixCache:
         keys, values = zip(*joined, strict=True)
         return PrefixCache(keys, values)
 
+    def first(self, length: int) -> "PrefixCache":
+        """The leading positions alone."""
+        return PrefixCache(tuple(k[:, :, :length] for k in self.keys), tuple(v[:, :, :length] for v in self.values))
+
     def repeat(self, times: int) -> "PrefixCache":
         """The same prefix for `times` canvases per row: `[B * times, ...]`, rows of one prefix side by side."""
         return PrefixCache(
@@ -88,6 +92,33 @@ class StaticCache:
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     length: int = 0
+
+    @classmethod
+    def holding(cls, cache: PrefixCache, room: int) -> "StaticCache":
+        """What a cache holds, with room for so many positions more behind it."""
+
+        def widened(parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            made = tuple(t.new_empty(*t.shape[:2], t.shape[2] + room, t.shape[3]) for t in parts)
+            for new, old in zip(made, parts, strict=True):
+                new[:, :, : old.shape[2]] = old
+            return made
+
+        return cls(widened(cache.keys), widened(cache.values), cache.length)
+
+    def take(self, cache: PrefixCache) -> None:
+        """Hold what another cache of this length holds, in the memory that is there.
+
+        Raises:
+            ConfigurationError: It holds more or fewer positions.
+        """
+        if cache.length != self.length:
+            raise ConfigurationError(f"The cache holds {self.length} positions, and is given {cache.length}.")
+        for own, new in zip(self.keys + self.values, cache.keys + cache.values, strict=True):
+            own[:, :, : self.length].copy_(new)
+
+    def view(self) -> PrefixCache:
+        """The held positions as a cache that grows, in the same memory."""
+        return PrefixCache(self.keys, self.values).first(self.length)
 
     def join(self, layer: int, keys: Tensor, values: Tensor) -> KeysValues:
         """Write behind the held ones and view all of it.

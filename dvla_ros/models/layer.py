@@ -37,13 +37,34 @@ class SelfAttention(nn.Module):
         self, x: Tensor, rotation: Rotation | None, mask: Tensor | None, cache: KeyValueCache
     ) -> tuple[Tensor, KeysValues]:
         """Attend from `x` `[B, L, W]`; returns `[B, L, W]` and all keys and values that were in view."""
-        projected_queries, projected_keys, projected_values = self._project(x)
-        keys, values = self._join(projected_keys, projected_values, rotation, cache)
-        queries = self._heads(projected_queries)
-        if rotation is not None:
-            queries = rotation.turn(queries)
-        attended = self._attend(queries, keys, values, mask)
-        return self.o_proj(attended.transpose(1, 2).flatten(-2)), (keys, values)
+        queries, keys, values = self.project(x, rotation)
+        keys, values = cache.join(self.index, keys, values)
+        return self.attend(queries, keys, values, mask), (keys, values)
+
+    def project(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of `x` `[B, L, W]`, `[B, heads, L, head_dim]` each, turned to their positions."""
+        queries, keys, values = (self._heads(part) for part in self._project(x))
+        if rotation is None:
+            return queries, keys, values
+        return rotation.turn(queries), rotation.turn(keys), values
+
+    def values(self, x: Tensor) -> Tensor:
+        """Values alone, `[B, kv_heads, L, head_dim]`."""
+        return self._heads(self.v_proj(x))
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """What queries `[B, heads, L, head_dim]` find among keys and values; `[B, L, W]`.
+
+        `mask` is bool `[.., M, K]`, True where one of the last M queries sees a key; those before these see the first
+        K - M keys. None where all see all.
+        """
+        before = 0 if mask is None else queries.shape[2] - mask.shape[-2]
+        attended = self._attend(queries[:, :, before:], keys, values, mask)
+        if mask is not None and before > 0:
+            seen = keys.shape[2] - mask.shape[-2]
+            first = self._attend(queries[:, :, :before], keys[:, :, :seen], values[:, :, :seen], None)
+            attended = torch.cat([first, attended], dim=2)
+        return cast(Tensor, self.o_proj(attended.transpose(1, 2).flatten(-2)))
 
     def pack(self) -> None:
         """Use one multiplication instead of three where no gradients are recorded."""
@@ -52,6 +73,10 @@ class SelfAttention(nn.Module):
     def unpack(self) -> None:
         """Back to three multiplications; happens by itself when weights are loaded, moved or to be trained."""
         self._packed = None
+
+    def packed_at(self) -> int:
+        """Address of the packed weights; 0 where they are not packed."""
+        return 0 if self._packed is None else self._packed.weight.data_ptr()
 
     def train(self, mode: bool = True) -> "SelfAttention":
         """As for every module; training unpacks."""
@@ -74,7 +99,7 @@ class SelfAttention(nn.Module):
         return cache.join(self.index, keys if rotation is None else rotation.turn(keys), values)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         grouped = self.groups > 1
@@ -142,4 +167,8 @@ class Layer(nn.Module):
         """`[B, L, W]` to `[B, L, W]`, and all keys and values that were in view."""
         attended, in_view = self.self_attn(self.input_layernorm(x), rotation, mask, cache)
         x = x + attended
-        return x + self.mlp(self.post_attention_layernorm(x)), in_view
+        return x + self.feed(x), in_view
+
+    def feed(self, x: Tensor) -> Tensor:
+        """What the feed-forward part adds to `[B, L, W]`."""
+        return cast(Tensor, self.mlp(self.post_attention_layernorm(x)))

@@ -3,6 +3,7 @@
 The network of LLaDA-VLA (arXiv 2509.06932); whoever runs it says who sees whom.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -54,7 +55,16 @@ class LladaV(nn.Module):
             width: Of the image before it was cut into tiles, in pixels.
             height: Likewise.
         """
-        features = cast(Tensor, self.mm_projector(self.vision_tower(tiles)))
+        (features,) = self.vision_features([tiles])
+        return self.joined_features(features, width, height)
+
+    def vision_features(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """Features `[T, P, W]` of every image's tiles `[T, 3, S, S]`, all tiles in one pass."""
+        features = cast(Tensor, self.mm_projector(self.vision_tower(torch.cat(list(images)))))
+        return list(features.split([len(tiles) for tiles in images]))
+
+    def joined_features(self, features: Tensor, width: int, height: int) -> Tensor:
+        """`image_features` from the features `[T, P, W]` of its tiles."""
         tile = self.config.vision.image_size
         return self.config.images.join(features, self.image_newline, width, height, tile)
 

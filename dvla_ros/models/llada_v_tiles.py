@@ -82,6 +82,15 @@ class ImageForm:
 
         return max(self.grids, key=worth)
 
+    def most_tiles(self, tile: int) -> int:
+        """Tiles' worth of features that an image has at most, of tiles of so many pixels."""
+        if self.aspect != "anyres":
+            return 1
+        parts = max((width // tile) * (height // tile) for width, height in self.grids)
+        if self.unpad and self.max_tiles:
+            parts = min(parts, math.ceil(self.max_tiles * _LITTLE**2))
+        return 1 + parts
+
     def join(self, features: Tensor, newline: Tensor | None, width: int, height: int, tile: int) -> Tensor:
         """Features of one image's tiles `[T, P, W]` as a sequence `[L, W]`.
 

@@ -25,6 +25,14 @@ class Rotation:
         first, second = x.chunk(2, dim=-1)
         return torch.cat([first * self.cos - second * self.sin, second * self.cos + first * self.sin], dim=-1)
 
+    def between(self, start: int, stop: int) -> "Rotation":
+        """Those of neighbouring positions of the call."""
+        return Rotation(self.cos[..., start:stop, :], self.sin[..., start:stop, :])
+
+    def at(self, index: Tensor) -> "Rotation":
+        """Those of some positions of the call, int64 `[B, k]`; of one row of positions."""
+        return Rotation(*(part.squeeze(0)[index].unsqueeze(1) for part in (self.cos, self.sin)))
+
 
 @dataclass(frozen=True)
 class Rotary:

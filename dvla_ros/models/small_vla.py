@@ -139,7 +139,14 @@ class SmallVla(nn.Module):
 
     def logits(self, prefix: Prefix, tokens: Tensor) -> Tensor | Scores:
         """Logits `[B, L, V]` for canvases int64 `[B, L]`; `Scores` with rates from a network that has a rate head."""
-        hidden = self._hidden(prefix, self._embed(tokens, self.config.segments))
+        return self.read_canvas(self._hidden(prefix, self.embed_canvas(tokens)))
+
+    def embed_canvas(self, tokens: Tensor) -> Tensor:
+        """Canvases int64 `[B, L]` as the trunk takes them, `[B, L, width]`."""
+        return self._embed(tokens, self.config.segments)
+
+    def read_canvas(self, hidden: Tensor) -> Tensor | Scores:
+        """What `logits` gives, of the trunk's hidden states `[B, L, width]` of the canvas."""
         parts = hidden.split([sizes.length for sizes in self.config.segments], dim=1)
         vocabulary = self.config.vocabulary
         named = zip(self.config.segments, parts, strict=True)

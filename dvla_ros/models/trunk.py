@@ -25,7 +25,8 @@ class Trunk(nn.Module):
 
     - `x` is `[B, L, W]`.
     - `mask` is bool `[L, K]` or `[B, L, K]`, True where a query sees a key; K counts the cached positions first. None
-      lets every query see everything, which is also the fastest.
+      lets every query see everything, which is also the fastest. A mask of fewer rows `[M, K]` is that of the last M
+      queries, and those before them see the first K - M keys: all but the last queries' own.
     - `positions` are int64 `[L]` or `[B, L]`, by default counted on from the end of the cache. With mrope sections they
       are `[3, L]` or `[3, B, L]` and must be given. A trunk without rotary embedding takes none.
     """
@@ -64,6 +65,21 @@ class Trunk(nn.Module):
         x, _ = self._run(self.layers, x, rotation, mask, cache)
         return cast(Tensor, self.norm(x))
 
+    def decode_last(self, x: Tensor, count: int, cache: PrefixCache, mask: Tensor | None = None) -> Tensor:
+        """As `decode`, of the last `count` positions alone `[B, count, W]`: the last layer runs no others."""
+        rotation = self._rotation(x, cache, None)
+        *layers, last = self.layers
+        x, _ = self._run(layers, x, rotation, mask, cache)
+        last = cast(Layer, last)
+        first = x.shape[1] - count
+        before = None if rotation is None else rotation.between(0, first)
+        after = None if rotation is None else rotation.between(first, x.shape[1])
+        keys, values = last.keys_values(x[:, :first], before, cache)
+        rows = None if mask is None else mask[..., -count:, :]
+        own = PrefixCache((keys,) * len(self.layers), (values,) * len(self.layers))
+        x, _ = self._run([last], x[:, first:], after, rows, own)
+        return cast(Tensor, self.norm(x))
+
     def extend(
         self, x: Tensor, cache: CacheT, mask: Tensor | None = None, positions: Tensor | None = None
     ) -> tuple[Tensor, CacheT]:
@@ -87,6 +103,11 @@ class Trunk(nn.Module):
         """
         for layer in self.layers:
             cast(Layer, layer).self_attn.pack()
+
+    def place(self) -> tuple[int, int]:
+        """Another one when the weights have moved to other memory, which a captured CUDA graph would not notice."""
+        first = cast(Layer, self.layers[0]).self_attn
+        return cast(Tensor, self.norm.weight).data_ptr(), first.packed_at()
 
     def _run(
         self,

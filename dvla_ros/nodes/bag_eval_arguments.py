@@ -16,6 +16,7 @@ BAG_EVAL_ARGUMENTS = (
     Argument("system", "", "shipped policies to evaluate, too, separated by commas"),
     Argument("decoding", "", "decoders, separated by semicolons, each as name=value,name=value"),
     Argument("deployment", "", "YAML file: how a published checkpoint is used"),
+    Argument("cache", "", "what a denoising step keeps: exact, prefix, dllm …; empty: as the deployment says"),
     Argument("instruction", "", "what the robot was asked to do, where the recording does not say it"),
     Argument("robot_name", "wx250s", "namespace of the robot's topics"),
     Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),

@@ -143,10 +143,10 @@ class EpisodeRunner:
 
     def _send_goal(self, request: EpisodeRequest) -> tuple[ClientGoalHandle, Future]:
         goal = RunPolicy.Goal(instruction=request.instruction, max_duration=to_duration(_LEASH * request.time_limit_s))
-        handle = self._answer(self._policy.send_goal_async(goal), f"/{POLICY}/run_policy")
+        handle = self._answer(self._asked(lambda: self._policy.send_goal_async(goal)), f"/{POLICY}/run_policy")
         if not handle.accepted:
             raise NodeError(f"{POLICY} refused to follow '{request.instruction}'; its log says why.")
-        result = handle.get_result_async()
+        result = self._asked(handle.get_result_async)
         result.add_done_callback(lambda _: self._notify())
         return handle, result
 
@@ -167,7 +167,7 @@ class EpisodeRunner:
 
     def _stop(self, goal: ClientGoalHandle, result: Future) -> None:
         if not result.done():
-            self._answer(goal.cancel_goal_async(), "the cancelled goal")
+            self._answer(self._asked(goal.cancel_goal_async), "the cancelled goal")
             self._await(result.done, "the end of the run")
 
     def _record(self, request: EpisodeRequest, verdict: Verdict, before: tuple[int, int, int]) -> RosEpisode:
@@ -202,6 +202,19 @@ class EpisodeRunner:
             sum(policy.whole(f"{camera}_{kind}") for camera in self._cameras) for kind in ("received", "expected")
         )
         return received, expected, rejected
+
+    def _asked(self, ask: Callable[[], Future]) -> Future:
+        """The future of a request to an action server, made by the thread that spins the node.
+
+        rclpy notes who waits for the answer only after it has sent the request: an answer that comes in between is
+        dropped where another thread takes it.
+        """
+        assert self._node.executor is not None
+        task = self._node.executor.create_task(ask)
+        task.add_done_callback(lambda _: self._notify())
+        self._await(task.done, "the thread that spins the node")
+        future: Future = task.result()
+        return future
 
     def _answer(self, future: Future, whose: str):  # type: ignore[no-untyped-def]  # whatever the service returns
         future.add_done_callback(lambda _: self._notify())

@@ -17,12 +17,14 @@ from dvla_ros.nodes.images import decode_image
 from dvla_ros.nodes.inference_loop import InferenceLoop
 from dvla_ros.nodes.joint_feed import MEASURED_JOINTS
 from dvla_ros.nodes.ticket import Ticket
-from dvla_ros.policies.base import Policy, Prediction
+from dvla_ros.policies.base import Policy, PolicySpec, Prediction
+from dvla_ros.policies.batching import Answer, Question
+from dvla_ros.policies.request import ChunkRequest
 from dvla_ros.srv import GetActionChunk
 
 
 class GetActionChunkServer:
-    """Answers requests while no run is being followed.
+    """Answers requests while no run is being followed; those that wait at the same time are answered as one batch.
 
     Args:
         node: The node that serves.
@@ -50,9 +52,9 @@ class GetActionChunkServer:
                 "The policy node is not active." if run is None else f"The policy follows '{run.instruction}'."
             )
             return response
-        answer: Ticket[Prediction | DvlaError] = Ticket()
-        loop.request(lambda policy: answer.fill(_answer(policy, request)))
-        result = await answer
+        answer: Ticket[Answer] = Ticket()
+        loop.ask(lambda spec: question_from_request(request, spec), answer.fill)
+        result = _usable(await answer)
         if isinstance(result, DvlaError):
             response.message = str(result)
             self._node.get_logger().error(f"get_action_chunk: {result}")
@@ -79,16 +81,23 @@ class GetActionChunkServer:
         return chunk_to_message(chunk, self._frame_id, prediction.nfe, prediction.timings.total_s)
 
 
-def _answer(policy: Policy, request: GetActionChunk.Request) -> Prediction | DvlaError:
-    try:
-        observation = observation_from_request(request)
-        if request.new_episode:
-            policy.reset()
-        seed = request.seed if request.seed >= 0 else None
-        prediction = policy.predict(observation, frozen_actions=_frozen_rows(request), seed=seed)
-        return prediction if prediction.usable else ActionError(f"No chunk: {prediction.malformed}; ask again.")
-    except DvlaError as error:
-        return error
+def _usable(answer: Answer) -> Answer:
+    if isinstance(answer, DvlaError) or answer.usable:
+        return answer
+    return ActionError(f"No chunk: {answer.malformed}; ask again.")
+
+
+def question_from_request(request: GetActionChunk.Request, spec: PolicySpec) -> Question:
+    """What a request asks of a policy.
+
+    Raises:
+        ObservationError: See `observation_from_request`.
+        ActionError: The frozen rows do not fit the policy, or the previous chunk does not hold as many.
+    """
+    observation = observation_from_request(request)
+    seed = request.seed if request.seed >= 0 else None
+    asked = ChunkRequest.checked(spec, _frozen_rows(request), seed, None, None, None)
+    return Question(observation, asked, request.new_episode)
 
 
 def observation_from_request(request: GetActionChunk.Request) -> Observation:

@@ -10,14 +10,17 @@ from typing import Protocol
 from dvla_ros.control.assembler import ObservationAssembler
 from dvla_ros.control.observation import Observation
 from dvla_ros.control.replanning import ChunkLayout, Replanner, ReplanningConfig
-from dvla_ros.errors import DvlaError, ObservationError
+from dvla_ros.errors import ActionError, DvlaError, ObservationError
+from dvla_ros.nodes.question_queue import QuestionQueue
 from dvla_ros.nodes.run import Inference, Run, RunLimits
 from dvla_ros.policies.answering import answer_of, predict_for
-from dvla_ros.policies.base import Policy
+from dvla_ros.policies.base import Policy, PolicySpec
+from dvla_ros.policies.batching import Answer, Question
 
 _IDLE_S = 0.5
 _RETRY_S = 0.05
 _SEEDS = 2**31
+_STOPPED = "The policy node is not active."
 
 
 class InferenceOutput(Protocol):
@@ -41,16 +44,20 @@ class LoopSettings:
         min_period_s: At least so long between two inferences; 0: as the chunks ask for.
         expected_latency_s: First guess of how long an inference takes, until there are measurements.
         seed: Each run's first answer has this seed, the next ones those that follow; None draws a fresh one each time.
+        max_batch: Most direct requests that are answered together.
+        batch_wait_s: How long a direct request waits for others although the policy is free.
     """
 
     replanning: ReplanningConfig
     min_period_s: float = 0.0
     expected_latency_s: float = 0.0
     seed: int | None = None
+    max_batch: int = 1
+    batch_wait_s: float = 0.0
 
 
 class InferenceLoop:
-    """Follows one instruction at a time and answers direct requests in between.
+    """Follows one instruction at a time and answers direct requests in between, several of them together.
 
     All calls to the policy happen in the loop's own thread. The replanner says from when on an observation counts and
     which rows of the next chunk are fixed; `decided` tells it what became of the chunks.
@@ -80,6 +87,7 @@ class InferenceLoop:
         self._run: Run | None = None
         self._begun: Run | None = None
         self._requests: deque[Callable[[Policy], None]] = deque()
+        self._questions = QuestionQueue(settings.max_batch, settings.batch_wait_s)
         self._epoch = first_epoch
         self._not_inferring_before = 0.0
         spec = policy.spec
@@ -136,6 +144,20 @@ class InferenceLoop:
             self._requests.append(work)
             self._wake.notify()
 
+    def ask(self, read: Callable[[PolicySpec], Question], answered: Callable[[Answer], None]) -> None:
+        """Have a question answered, together with others that wait.
+
+        Args:
+            read: What is asked; called in the loop's thread, and may raise a DvlaError.
+            answered: Called in the loop's thread with the chunk or the error.
+        """
+        with self._wake:
+            if self._stopping:
+                answered(ActionError(_STOPPED))
+                return
+            self._questions.add(read, answered)
+            self._wake.notify()
+
     def refused(self, epoch: int, sequence: int) -> None:
         """The controller did not take a chunk over."""
         self._report(lambda replanner, now: replanner.refused(epoch, sequence, now))
@@ -165,16 +187,22 @@ class InferenceLoop:
 
     def _loop(self) -> None:
         while not self._stopping:
+            due = self._questions.due_in()
             if self._requests:
                 self._requests.popleft()(self.policy)
+            elif due is not None and due <= 0.0:
+                self._questions.answer(self.policy)
             elif self._run is not None:
                 self._advance(self._run)
             else:
                 self._pause(_IDLE_S)
+        self._questions.refuse(_STOPPED)
 
     def _pause(self, seconds: float) -> None:
         with self._wake:
-            if not self._stopping and not self._requests:
+            due = self._questions.due_in()
+            seconds = seconds if due is None else min(seconds, due)
+            if not self._stopping and not self._requests and seconds > 0.0:
                 self._wake.wait(seconds)
 
     def _advance(self, run: Run) -> None:

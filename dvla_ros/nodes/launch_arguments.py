@@ -50,6 +50,7 @@ WIDOWX_ARGUMENTS = (
     Argument("deployment", "", "YAML file: how a published checkpoint is used; empty: as the defaults say"),
     Argument("instruction", "", "what to do, e.g. 'pick up the red cube'; empty: wait for the topic /instruction"),
     Argument("device", "cpu", "where the policy runs: cpu, cuda, cuda:1 …"),
+    Argument("cache", "", "what a denoising step keeps: exact, prefix, dllm …; empty: as the deployment says"),
     Argument("control_hz", "50.0", "commands per second"),
     Argument("policy_hz", "0.0", "at most so many chunks per second; 0: as often as the chunks ask for"),
     Argument(

@@ -121,6 +121,7 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
             "deployment": values["deployment"],
             "instruction": values["instruction"],
             "device": values["device"],
+            "cache": values["cache"],
             "policy_hz": number(values, "policy_hz"),
             "cameras": cameras,
             "compressed": values["compressed"] == "true",

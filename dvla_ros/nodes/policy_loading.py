@@ -22,6 +22,8 @@ def load_fitting_policy(parameters: PolicyParameters) -> Policy:
 
     Raises:
         CheckpointError: The checkpoint is missing or made for another robot or other cameras.
+        ConfigurationError: The device does not exist, or the deployment, the cache or the weights do not fit.
+        DependencyError: The weights need a package that is not installed.
     """
     path = Path(parameters.checkpoint).expanduser()
     if not parameters.checkpoint or not path.exists():
@@ -34,7 +36,14 @@ def load_fitting_policy(parameters: PolicyParameters) -> Policy:
     from dvla_ros.policies.published.deployment import Deployment
 
     deployment = Deployment.load(Path(parameters.deployment).expanduser()) if parameters.deployment else None
-    policy = load_policy(path, parameters.device, deployment=deployment)
+    policy = load_policy(
+        path,
+        parameters.device,
+        deployment=deployment,
+        cache=parameters.cache,
+        weights=parameters.weights,
+        graphs=None if parameters.graphs else False,
+    )
     spec = policy.spec
     if len(spec.action_names) != ACTION_WIDTH or spec.state_dim != STATE_WIDTH:
         raise CheckpointError(

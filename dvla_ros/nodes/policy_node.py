@@ -81,7 +81,9 @@ class PolicyNode(LifecycleNode):
         elapsed, latency = warm_up(self._policy)
         period = 1.0 / parameters.policy_hz if parameters.policy_hz > 0.0 else 0.0
         seed = parameters.seed if parameters.seed >= 0 else None
-        settings = LoopSettings(parameters.replanning_config, period, latency, seed)
+        settings = LoopSettings(
+            parameters.replanning_config, period, latency, seed, parameters.max_batch, parameters.batch_wait_s
+        )
         self._loop = InferenceLoop(self._policy, self._assembler, settings, self._now, self, int(self._now()))
         self._loop.request(lambda policy: self._give_way())
         self._loop.start()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from dvla_ros.control.alignment_config import AlignmentConfig
 from dvla_ros.control.replanning import ReplanningConfig
+from dvla_ros.engine.cache_plan import CachePlan
+from dvla_ros.engine.weight_form import WEIGHTS
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.nodes.parameters import described
 
@@ -21,6 +23,11 @@ class PolicyParameters:
     deployment: str = described("", "YAML file that says how a published checkpoint is used; empty: the defaults")
     instruction: str = described("", "what to do from the start; empty: wait for the topic /instruction")
     device: str = described("cpu", "where the policy runs: cpu, cuda, cuda:1")
+    cache: str = described("", "what a denoising step keeps: exact, prefix, dllm; empty: as the deployment says")
+    weights: str = described("", "how weights are held: bf16, int8, int8_dynamic, fp8; empty: as the deployment says")
+    graphs: bool = described(True, "denoising steps are captured in CUDA graphs, where the policy is on a GPU")
+    max_batch: int = described(4, "requests of ~/get_action_chunk that are answered together; 1: one by one")
+    batch_wait_s: float = described(0.0, "how long a request waits for others to be answered with")
     cpu_threads: int = described(1, "threads of a policy on the CPU; a small one is fastest with one")
     nice: int = described(5, "inference gives way to control: nice value 0..19, and a core left free; -1: neither")
     cameras: tuple[str, ...] = described(("front", "wrist"), "cameras; topics /<camera>_camera/image_raw")
@@ -54,13 +61,19 @@ class PolicyParameters:
             raise ConfigurationError(f"cpu_threads must be 1 or more, got {self.cpu_threads}.")
         if not -1 <= self.nice <= 19:
             raise ConfigurationError(f"nice must be 0..19, or -1, got {self.nice}.")
+        if self.max_batch < 1:
+            raise ConfigurationError(f"max_batch must be 1 or more, got {self.max_batch}.")
         if self.seed < -1:
             raise ConfigurationError(f"seed must be 0 or more, or -1, got {self.seed}.")
-        for name in ("policy_hz", "max_duration_s"):
+        for name in ("policy_hz", "max_duration_s", "batch_wait_s"):
             if getattr(self, name) < 0.0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         if self.instruction and not self.instruction.strip():
             raise ConfigurationError("instruction is blank; write a sentence such as 'pick up the red cube'.")
+        if self.cache:
+            CachePlan.parse(self.cache)
+        if self.weights and self.weights not in WEIGHTS:
+            raise ConfigurationError(f"weights must be one of {', '.join(WEIGHTS)}, got {self.weights!r}.")
         _ = self.alignment, self.replanning_config  # check the rest
 
     @property

@@ -19,6 +19,9 @@ TOLERANCE_M = 0.002
 STALL_VELOCITY, STALL_S = 0.001, 0.5
 """`stall_velocity_threshold` in m/s and `stall_timeout`: a finger that does not move any more has grasped something."""
 
+_QUEUE = 10
+"""Joint states that may wait to be looked at: so many after a goal may be from before it."""
+
 
 class SimGripperAction:
     """Moves the finger to the newest goal; a goal ends when the finger is there (succeeded) or stalls (aborted).
@@ -40,6 +43,7 @@ class SimGripperAction:
         self._goal: ServerGoalHandle | None = None
         self._target = float("nan")
         self._time = self._last_movement = 0.0
+        self._since_goal = 0
         self._server = ActionServer(
             node,
             self._type,
@@ -48,7 +52,7 @@ class SimGripperAction:
             goal_callback=self._on_goal,
             handle_accepted_callback=self._on_accepted,
         )
-        self._joints = node.create_subscription(JointState, f"/{robot_name}/joint_states", self._on_joints, 10)
+        self._joints = node.create_subscription(JointState, f"/{robot_name}/joint_states", self._on_joints, _QUEUE)
 
     def drop(self) -> None:
         """Forget the goal; its finger belongs to a scene that is over."""
@@ -62,13 +66,14 @@ class SimGripperAction:
         if self._goal is not None:
             self._end(self._goal, ServerGoalHandle.abort, reached_goal=False, stalled=False)
         self._goal, self._target = handle, float(_positions(handle.request)[0])
-        self._last_movement = self._time
+        self._since_goal = 0
         self._move(self._target)
 
     def _on_joints(self, message: JointState) -> None:
         """Look at the goal; the time is that of the simulation, which may lag behind on a busy machine."""
         index, self._time = list(message.name).index(FINGER), seconds(message.header.stamp)
-        if abs(message.velocity[index]) > STALL_VELOCITY:
+        self._since_goal += 1
+        if abs(message.velocity[index]) > STALL_VELOCITY or self._since_goal <= _QUEUE:
             self._last_movement = self._time
         if self._goal is None:
             return

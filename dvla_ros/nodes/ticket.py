@@ -7,11 +7,14 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 # rclpy resumes an awaiting callback over and over without a pause; waiting here for a moment keeps the core free.
+# Many that wait take turns, so that together they keep the others waiting no longer than one would.
 _PAUSE_S = 0.005
 
 
 class Ticket(Generic[Value]):
     """Filled once by one thread, awaited by a coroutine of the executor or waited for by any thread."""
+
+    _awaited = 0  # of all tickets, by the one thread that runs the callbacks
 
     def __init__(self) -> None:
         self._filled = threading.Event()
@@ -40,6 +43,10 @@ class Ticket(Generic[Value]):
 
     def __await__(self) -> Generator[None, None, Value]:
         """Give way to other callbacks until the result is there."""
-        while not self._filled.wait(_PAUSE_S):
-            yield
+        Ticket._awaited += 1
+        try:
+            while not self._filled.wait(_PAUSE_S / Ticket._awaited):
+                yield
+        finally:
+            Ticket._awaited -= 1
         return self.value

@@ -185,7 +185,7 @@ class Prediction:
 
 
 class Policy(Protocol):
-    """A policy maps one observation to one chunk of actions.
+    """A policy maps one observation to one chunk of actions; one that can take several at once is a `BatchPolicy`.
 
     Attributes:
         spec: What it needs and gives.

@@ -1,13 +1,18 @@
 """What a checkpoint folder holds, recognised and in words; its weights are not loaded."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.denoising.registry import complete_settings
+from dvla_ros.engine.cache_plan import CachePlan
+from dvla_ros.engine.memory_plan import GIGABYTE, Setting, WorkingSet, plan_memory
+from dvla_ros.engine.weight_form import UNCHANGED
 from dvla_ros.errors import ConfigurationError, DvlaError
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.checkpoint import WEIGHTS, read_config, read_statistics
@@ -15,8 +20,6 @@ from dvla_ros.policies.golden import GOLDEN
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.recognise import is_published
 from dvla_ros.weights.tensor_files import TensorFiles
-
-_GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def _inspect_published(folder: Path, deployment: Deployment) -> Inspection:
         facts |= {"tensors": f"{len(files.names)}, {'all fit' if not fit else 'see below'}"}
     except DvlaError as error:
         problems.append(str(error))
-    facts |= _memory(parameters) | dict(setup.facts())
+    facts |= _memory(skeleton.module, setup.working_set(), deployment) | dict(setup.facts())
     facts |= {
         "gripper": deployment.gripper,
         "decoder": _settings(setup.decoding),
@@ -122,10 +125,13 @@ def _weight_facts(files: TensorFiles, nbytes: int) -> dict[str, str]:
     return {"weights": f"{len(files.names)} tensors, {nbytes / 1e6:.1f} MB, {', '.join(kinds)}"}
 
 
-def _memory(parameters: int) -> dict[str, str]:
-    on_gpu, on_cpu = 2 * parameters / _GIGABYTE, 4 * parameters / _GIGABYTE
+def _memory(networks: nn.Module, work: WorkingSet, deployment: Deployment) -> dict[str, str]:
+    on_gpu = Setting(torch.bfloat16, deployment.weights, CachePlan.parse(deployment.cache).name)
+    on_cpu = replace(on_gpu, dtype=torch.float32, weights=UNCHANGED, graphs=False)
+    gpu, cpu = plan_memory(networks, work, on_gpu), plan_memory(networks, work, on_cpu)
     return {
-        "memory needed": f"{on_gpu:.2f} GB on a GPU (bfloat16), {on_cpu:.2f} GB on a CPU (float32), and activations"
+        "memory needed": f"{gpu.needed / GIGABYTE:.2f} GB on a GPU (bfloat16: {gpu.parts()}), "
+        f"{cpu.needed / GIGABYTE:.2f} GB on a CPU (float32: {cpu.parts()})"
     }
 
 

@@ -1,5 +1,6 @@
 """From an observation to what the small networks read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,21 +13,30 @@ from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ObservationError
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.text import SentenceEncoder
+from dvla_ros.policies.device_copy import to_device
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """One observation as tensors.
+    """One observation as tensors, or several of them: B of each.
 
     Attributes:
-        images: uint8 `[1, C, 3, h, w]` RGB.
-        text: Token embeddings `[1, T, 384]`.
-        state: Normalised state `[1, S]`.
+        images: uint8 `[B, C, 3, h, w]` RGB.
+        text: Token embeddings `[B, T, 384]`.
+        state: Normalised state `[B, S]`.
     """
 
     images: Tensor
     text: Tensor
     state: Tensor
+
+    @classmethod
+    def joined(cls, inputs: "Sequence[Inputs]") -> "Inputs":
+        """Those of several observations, in their order."""
+        if len(inputs) == 1:
+            return inputs[0]
+        images, text, state = zip(*((each.images, each.text, each.state) for each in inputs), strict=True)
+        return cls(torch.cat(images), torch.cat(text), torch.cat(state))
 
 
 class ObservationProcessor:
@@ -60,10 +70,11 @@ class ObservationProcessor:
             expected = f"{self._sizes.state_dim} finite numbers"
             raise ObservationError(f"The state must be {expected}, got {observation.state}.")
         images = np.stack([self._resized(name, observation.images[name]) for name in self._cameras])
+        # The images first: their copies go on while the sentence is read.
+        pixels = to_device(torch.from_numpy(images), self._device).permute(0, 3, 1, 2)
         state = torch.from_numpy(self._state_normalizer.normalize(observation.state)).float()
         text = self._text.encode(observation.instruction)
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-        return Inputs(pixels[None].to(self._device), text[None].to(self._device), state[None].to(self._device))
+        return Inputs(pixels[None], to_device(text, self._device)[None], to_device(state, self._device)[None])
 
     def _resized(self, name: str, image: np.ndarray) -> np.ndarray:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

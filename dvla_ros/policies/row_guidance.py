@@ -34,8 +34,13 @@ class RowGuidance:
         self._variance = 1.0 / (12.0 * codec.tokenizer.scale**2)
 
     def through(self, rows: np.ndarray, network: LogitsFn) -> LogitsFn:
-        """The same network, led to chunks that pass through the first rows, physical `[d, D]`, d at least 1."""
-        known = torch.from_numpy(self._codec.normalizer.normalize(rows)).float().T.to(self._values.device)
+        """The same network, led to chunks that pass through the first rows.
+
+        Args:
+            rows: Physical `[d, D]`, d at least 1, of every chunk; or `[B, d, D]`, one for each.
+            network: Asked.
+        """
+        known = torch.from_numpy(self._codec.normalizer.normalize(rows)).float().mT.to(self._values.device)
 
         def guided(tokens: Tensor) -> Scores:
             answer = network(tokens)
@@ -69,7 +74,7 @@ class RowGuidance:
 
     def _likelihood(self, mean: Tensor, variance: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Numbers b and A of the log likelihood b a - A a^2 / 2 of every coefficient's value a, `[B, P]` each."""
-        steps = known.shape[1]
+        steps = known.shape[-1]
         basis = self._basis[:, :steps]  # [H, d]
         m, v = (part.unflatten(1, (len(basis), -1)).transpose(1, 2) for part in (mean, variance))  # [B, D, H]
         outer = basis.unsqueeze(-1) * basis.unsqueeze(-2)  # [H, d, d]

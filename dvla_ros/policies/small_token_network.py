@@ -1,6 +1,6 @@
 """The small networks of the token systems as a policy uses them: an observation to a prefix, a canvas to logits."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from dvla_ros.actions.normalization import DatasetStatistics, Normalizer
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.state import Scores
+from dvla_ros.engine.cache_plan import EXACT
+from dvla_ros.engine.graphs import StepGraphs
+from dvla_ros.engine.sequence_run import SequenceRun, open_run
 from dvla_ros.errors import CheckpointError
+from dvla_ros.models.key_value_cache import PrefixCache
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.small_vla import Prefix, SmallVla, SmallVlaConfig
 from dvla_ros.policies.checkpoint import CheckpointConfig, read_config, read_statistics, read_weights
@@ -62,8 +66,20 @@ class SmallCheckpoint:
         return SmallTokenNetwork(self.config, self.model, self.statistics, self.imagination, device)
 
 
+@dataclass(frozen=True)
+class SmallContext:
+    """An observation as the network made it out, and the denoising steps over it."""
+
+    prefix: Prefix
+    run: SequenceRun
+
+
 class SmallTokenNetwork:
-    """A `TokenNetwork` of `SmallVla`.
+    """A `BatchNetwork` of `SmallVla`.
+
+    Attributes:
+        cache: See `TokenNetwork`.
+        graphs: Likewise.
 
     Args:
         config: What the checkpoint says.
@@ -88,6 +104,8 @@ class SmallTokenNetwork:
         self._way = FrozenWay(state)
         self._processor = ObservationProcessor(model.config.perception, config.cameras, state, device)
         self._canvas = model.config.canvas
+        self.cache = EXACT
+        self.graphs: StepGraphs | None = None
 
     @property
     def canvas(self) -> Canvas:
@@ -98,25 +116,40 @@ class SmallTokenNetwork:
         """See `TokenNetwork`."""
         return self._processor(observation)
 
-    def prefill(self, inputs: Inputs, frozen: np.ndarray) -> Prefix:
+    def prefill(self, inputs: Inputs, frozen: np.ndarray) -> SmallContext:
         """See `TokenNetwork`."""
-        seen = None if self._imagination is None else self._imagination.encode(inputs.images)
-        moved = torch.from_numpy(self._way.of(frozen)).to(self._device)
-        return self.model.prefill(inputs.images, inputs.text, inputs.state, seen, moved[None])
+        return self.prefill_batch([inputs], [frozen])
 
-    def logits(self, context: Prefix, tokens: Tensor) -> Tensor | Scores:
+    def alike(self, inputs: Inputs) -> Hashable:
+        """See `BatchNetwork`: those with as many words."""
+        return inputs.text.shape[1]
+
+    def prefill_batch(self, inputs: Sequence[Inputs], frozen: Sequence[np.ndarray]) -> SmallContext:
+        """See `BatchNetwork`."""
+        together = Inputs.joined(inputs)
+        seen = None if self._imagination is None else self._imagination.encode(together.images)
+        moved = torch.from_numpy(np.stack([self._way.of(rows) for rows in frozen])).to(self._device)
+        prefix = self.model.prefill(together.images, together.text, together.state, seen, moved)
+        if self.model.config.attention == "full":
+            settled, rest = PrefixCache(), prefix.tokens
+        else:
+            settled, rest = prefix.cache, prefix.tokens[:, :0]
+        return SmallContext(prefix, open_run(self.model.trunk, settled, rest, self.cache, self.graphs))
+
+    def logits(self, context: SmallContext, tokens: Tensor) -> Tensor | Scores:
         """See `TokenNetwork`."""
-        return self.model.logits(context, tokens)
+        embedded = self.model.embed_canvas(tokens)
+        return self.model.read_canvas(context.run.hidden(embedded, self.model.canvas_mask))
 
     def token_table(self) -> Tensor:
         """See `TokenNetwork`."""
         return self.model.token_table(ACTION)
 
-    def imagined(self, context: Prefix, tokens: np.ndarray) -> Mapping[str, np.ndarray]:
+    def imagined(self, context: SmallContext, tokens: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `TokenNetwork`."""
         return {} if self._imagination is None else self._imagination.images(tokens, self._canvas)
 
-    def keypoints(self, context: Prefix) -> Mapping[str, np.ndarray]:
+    def keypoints(self, context: SmallContext, row: int = 0) -> Mapping[str, np.ndarray]:
         """See `TokenNetwork`."""
-        found = context.percept.positions[0, :, :2].cpu().numpy()
+        found = context.prefix.percept.positions[row, :, :2].cpu().numpy()
         return dict(zip(self._cameras, found, strict=True))

@@ -1,7 +1,7 @@
 """What the policy of a token system needs of a network: one observation in, logits over the canvas out."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -9,14 +9,24 @@ from torch import Tensor
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.state import Scores
+from dvla_ros.engine.cache_plan import CachePlan
+from dvla_ros.engine.graphs import StepGraphs
 
 
 class TokenNetwork(Protocol):
     """A network with all that belongs to reading an observation; on one device, for inference.
 
     Ids of the canvas count from 0 in each segment, and MASK is `canvas.mask_token`: the network translates them to the
-    ids of its own vocabulary. What `prepare` and `prefill` give is the network's own business.
+    ids of its own vocabulary. What `prepare` and `prefill` give is the network's own business; with a cache that is not
+    exact, what `prefill` gave is for one run of the decoder.
+
+    Attributes:
+        cache: What a denoising step keeps of the one before, from the next `prefill` on.
+        graphs: Where denoising steps are captured, from the next `prefill` on; None to run them as they are.
     """
+
+    cache: CachePlan
+    graphs: StepGraphs | None
 
     @property
     def canvas(self) -> Canvas:
@@ -52,8 +62,26 @@ class TokenNetwork(Protocol):
         """uint8 `[h, w, 3]` RGB of each camera that a decoded canvas int64 `[L]` shows; empty where it shows none."""
         ...
 
-    def keypoints(self, context: Any) -> Mapping[str, np.ndarray]:
-        """See `policies.base.Prediction.keypoints`; empty where the network has none."""
+    def keypoints(self, context: Any, row: int = 0) -> Mapping[str, np.ndarray]:
+        """See `policies.base.Prediction.keypoints`; empty where the network has none. `row` is the observation's."""
+        ...
+
+
+@runtime_checkable
+class BatchNetwork(TokenNetwork, Protocol):
+    """A network that runs several observations at once; none of them is told of the others."""
+
+    def alike(self, inputs: Any) -> Hashable:
+        """What inputs must have in common to be run together, such as the number of their words."""
+        ...
+
+    def prefill_batch(self, inputs: Sequence[Any], frozen: Sequence[np.ndarray]) -> Any:
+        """As `prefill`, of several observations that are alike: the canvases `[B, L]` of `logits` are in their order.
+
+        Args:
+            inputs: Of `prepare`, one for each observation.
+            frozen: One for each observation; they may have different numbers of rows.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -31,7 +32,8 @@ class TensorToWrite(NamedTuple):
         name: Its published name.
         shape: Its shape.
         dtype: Type of its numbers.
-        make: Gives it, on any device.
+        make: Gives it, on any device. On the meta device it has no values: the file gets a hole of its length, which
+            takes no room on the disk and reads as zeros.
     """
 
     name: str
@@ -43,6 +45,11 @@ class TensorToWrite(NamedTuple):
     def nbytes(self) -> int:
         """Its length in bytes."""
         return self.dtype.itemsize * torch.Size(self.shape).numel()
+
+
+def without_values(tensors: Iterable[TensorToWrite]) -> list[TensorToWrite]:
+    """The same tensors as holes, see `TensorToWrite.make`."""
+    return [each._replace(make=partial(torch.empty, each.shape, dtype=each.dtype, device="meta")) for each in tensors]
 
 
 def write_sharded(
@@ -198,15 +205,27 @@ def _write_shard(file: BinaryIO, shard: list[TensorToWrite]) -> None:
     text += b" " * (-len(text) % _ALIGNMENT)
     file.write(len(text).to_bytes(LENGTH_BYTES, "little") + text)
     for each in shard:
-        file.write(_bytes(each))
+        _write_tensor(file, each)
 
 
-def _bytes(each: TensorToWrite) -> memoryview:
+def _write_tensor(file: BinaryIO, each: TensorToWrite) -> None:
+    tensor = _made(each)
+    if tensor.is_meta:
+        file.truncate(file.seek(each.nbytes, os.SEEK_CUR))
+    else:
+        file.write(_bytes(tensor))
+
+
+def _made(each: TensorToWrite) -> Tensor:
     tensor = each.make()
     if tuple(tensor.shape) != tuple(each.shape) or tensor.dtype != each.dtype:
         raise ConfigurationError(
             f"{each.name} was announced as {list(each.shape)} {each.dtype}, but is {list(tensor.shape)} {tensor.dtype}."
         )
+    return tensor
+
+
+def _bytes(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data
 

@@ -1,5 +1,7 @@
 """Networks whose right answer is known."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -36,6 +38,16 @@ def random_network(vocabulary: int, seed: int) -> LogitsFn:
         return answers[(seen + weight**2) % 997]
 
     return logits
+
+
+def inverted(weights: Sequence[float], uniform: float) -> int:
+    """The id at which the sum of the weights up to it first exceeds this share of all."""
+    level, total = uniform * sum(weights), 0.0
+    for index, weight in enumerate(weights):
+        total += weight
+        if total > level:
+            return index
+    raise AssertionError("only reached by rounding")
 
 
 def conditionals_of(joints: Tensor, weights: Tensor, vocabulary: int) -> LogitsFn:

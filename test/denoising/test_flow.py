@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from no_host_sync import decode_without_waiting
-from oracles import action_canvas, peaked_on, random_network, seeded
+from oracles import action_canvas, inverted, peaked_on, random_network, seeded
 
 from dvla_ros.denoising.canvas import FREE, Canvas, Segment
 from dvla_ros.denoising.flow import FlowConfig, FlowDenoiser, Jump, Path
@@ -152,12 +152,11 @@ def test_many_steps_towards_one_token_follow_the_paths_marginal(config):
 
 def oracle(config, distance, logits_of, tokens, frozen, sizes, noise, num_steps, validating):
     """Every canvas of one row, in plain Python, from the formulas and the same noise."""
-    length, vocabulary = len(tokens), len(distance)
+    length = len(tokens)
     canvases = [list(tokens)]
     for k in range(num_steps):
         logits, rates = logits_of(tokens)
-        first, last = (noise.gumbel(length, vocabulary, step=k, draw=d)[0].tolist() for d in (0, 2))
-        uniform = noise.uniform(length, step=k, draw=1)[0].tolist()
+        first, uniform, last = (noise.uniform(length, step=k, draw=d)[0].tolist() for d in range(3))
         t, h = k / num_steps, 1 / num_steps
         moved = list(tokens)
         for i in range(length):
@@ -167,7 +166,9 @@ def oracle(config, distance, logits_of, tokens, frozen, sizes, noise, num_steps,
             if k >= num_steps - validating:
                 moved[i] = max(ids, key=lambda x: logits[i][x])
                 continue
-            proposal = max(ids, key=lambda x: logits[i][x] + config.value_temperature * first[i][x])
+            proposal = max(ids, key=lambda x: logits[i][x])
+            if config.value_temperature > 0:
+                proposal = inverted([math.exp(logits[i][x] / config.value_temperature) for x in ids], first[i])
             if k == num_steps - 1 and config.last_step == "sample":
                 moved[i] = proposal
                 continue
@@ -175,7 +176,7 @@ def oracle(config, distance, logits_of, tokens, frozen, sizes, noise, num_steps,
             total = sum(u)
             chance = min(1.0, h * total) if config.jump == "linear" else 1 - math.exp(-h * total)
             if uniform[i] <= chance:
-                moved[i] = max((x for x in ids if u[x] > 0), key=lambda x: math.log(u[x]) + last[i][x])
+                moved[i] = inverted(u, last[i])
         tokens = moved
         canvases.append(list(tokens))
     return canvases

@@ -7,7 +7,7 @@ from flow_matching.path import MixtureDiscreteProbPath
 from flow_matching.path.scheduler import PolynomialConvexScheduler
 from flow_matching.solver import MixtureDiscreteEulerSolver, discrete_solver
 from flow_matching.utils import ModelWrapper
-from oracles import action_canvas, random_network, seeded
+from oracles import action_canvas, inverted, random_network, seeded
 
 from dvla_ros.denoising.flow import FlowConfig, FlowDenoiser
 from dvla_ros.denoising.flow_losses import generalised_kl
@@ -42,7 +42,9 @@ class SharedDraws:
             assert ((p > 0).sum(dim=-1) == 1).all()
             return p.argmax(dim=-1)
         self.step += 1
-        return (p.log() + self.noise.gumbel(self.length, VOCABULARY, step=self.step, draw=0)).argmax(dim=-1)
+        uniform = self.noise.uniform(self.length, step=self.step, draw=0).tolist()
+        rows = zip(p.tolist(), uniform, strict=True)
+        return torch.tensor([list(map(inverted, row, numbers)) for row, numbers in rows])
 
     def rand(self, size, device):
         assert tuple(size) == (len(SEEDS), self.length)

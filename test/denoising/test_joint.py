@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from no_host_sync import decode_without_waiting
-from oracles import random_network, seeded
+from oracles import inverted, random_network, seeded
 
 from dvla_ros.denoising.canvas import FREE, Canvas, Segment, WarmStart
 from dvla_ros.denoising.joint import JointConfig, JointDenoiser
@@ -118,7 +118,7 @@ def decode_by_hand(network, canvas, config, seed):
         if ends:
             shown = [vocabulary if i > ends[0] and action[i] else token for i, token in enumerate(shown)]
         logits = network(torch.tensor([shown]))[0].double().tolist()
-        value_noise = noise.gumbel(len(held), vocabulary, step=index, draw=0)[0].tolist()
+        value_noise = noise.uniform(len(held), step=index, draw=0)[0].tolist()
         rank_noise = noise.gumbel(len(held), step=index, draw=1)[0].tolist()
         proposal, score = list(held), {}
         for i, token in enumerate(held):
@@ -126,9 +126,10 @@ def decode_by_hand(network, canvas, config, seed):
                 continue
             weights = [math.exp(x) for x in logits[i][: room[i]]]
             p = [w / sum(weights) for w in weights]
-            keys = [math.log(q) + config.value_temperature * (not config.greedy) * value_noise[i][v]
-                    for v, q in enumerate(p)]  # fmt: skip
-            proposal[i] = keys.index(max(keys))
+            if config.greedy or config.value_temperature == 0:
+                proposal[i] = p.index(max(p))
+            else:
+                proposal[i] = inverted([q ** (1 / config.value_temperature) for q in p], value_noise[i])
             certainty = p[proposal[i]]
             if action[i] and r < config.action_delay:
                 certainty = -100

@@ -20,6 +20,8 @@ CANVAS = action_canvas(ROWS, COLUMNS, VOCABULARY)
         ("hierarchical", {}, 6),
         ("threshold", {"num_steps": 8, "threshold": 1.0}, 3),
         ("threshold", {"num_steps": 8, "accept": "factor", "factor": 0.0}, 3),
+        ("credit", {"num_steps": 8, "threshold": 1.0}, 3),
+        ("stopping", {"num_steps": 8, "threshold": 1.0}, 3),
         ("autoregressive", {}, 21),
     ],
 )

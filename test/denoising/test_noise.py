@@ -96,11 +96,19 @@ def test_gumbel_noise_is_finite_and_has_its_mean_variance_and_tail():
 
 
 def test_the_ends_of_the_interval_are_never_reached(monkeypatch):
-    extremes = torch.tensor([[0, -1]])  # all bits clear and all bits set
-    monkeypatch.setattr("dvla_ros.denoising.noise._mix", lambda z: extremes if z.ndim == 2 else z)
+    extremes = torch.tensor([[[0, -1]]]).expand(16, 1, 2)  # all bits clear and all bits set
+    monkeypatch.setattr("dvla_ros.denoising.noise._mix", lambda z: extremes if z.ndim == 3 else z)
     noise = Noise((0,))
     assert noise.uniform(2, step=0).tolist() == [[2.0**-54, 1 - 2.0**-24]]
     assert torch.isfinite(noise.gumbel(2, step=0)).all()
+
+
+def test_the_numbers_of_a_step_do_not_depend_on_how_many_are_made_at_a_time(monkeypatch):
+    seeds = (3, -8)
+    together = [Noise(seeds).uniform(4, step=step, draw=1) for step in range(-1, 40)]
+    monkeypatch.setattr("dvla_ros.denoising.noise._FEW", 0)
+    alone = [Noise(seeds).uniform(4, step=step, draw=1) for step in range(-1, 40)]
+    assert torch.equal(torch.stack(together), torch.stack(alone))
 
 
 def test_noise_needs_a_row():

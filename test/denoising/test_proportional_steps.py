@@ -19,6 +19,9 @@ CASES = {
     "hierarchical": (16, {}),
     "flow": (16, {}),
     "threshold": (12, {"num_steps": 12, "threshold": 1.0}),
+    "credit": (12, {"num_steps": 12, "threshold": 1.0}),
+    "stopping": (12, {"num_steps": 12, "threshold": 1.0}),
+    "blockwise": (24, {"add_at": 1.0, "activate_at": 1.0, "threshold": 1.0}),
     "autoregressive": (56, {}),
     "one_shot": (1, {}),
 }
@@ -50,7 +53,7 @@ def test_steps_fall_in_proportion_to_what_is_given(decoder, given_rows):
 
 
 @pytest.mark.parametrize("determined_rows", range(ROWS + 1))
-@pytest.mark.parametrize("decoder", ["masked", "joint", "flow", "threshold"])
+@pytest.mark.parametrize("decoder", ["masked", "joint", "flow", "threshold", "credit", "stopping"])
 def test_steps_fall_as_much_with_what_is_known_without_being_a_token(decoder, determined_rows):
     """The unknown positions are still all decided."""
     total, settings = CASES[decoder]

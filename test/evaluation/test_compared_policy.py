@@ -40,6 +40,19 @@ def test_settings_are_read(words, settings):
     assert decoder_settings(words) == settings
 
 
+def test_a_cache_is_that_of_the_deployment_where_none_is_named(tmp_path):
+    deployment = tmp_path / "deployment.yaml"
+    deployment.write_text("cache: prefix\n")
+    (plain,), (deployed,) = compared_policies([A]), compared_policies([A], deployment=deployment, cache="dllm")
+    assert str(plain.cache_plan("")) == "exact" and str(deployed.cache_plan("")) == "prefix"
+    assert str(deployed.cache_plan(deployed.cache)).startswith("dllm:")
+
+
+def test_a_policy_is_loaded_with_its_cache():
+    (compared,) = compared_policies([CHECKPOINT], cache="dllm:2,2,0.5")
+    assert str(compared.load().network.cache) == "dllm:2,2,0.5"
+
+
 def test_a_setting_without_a_value_is_named():
     with pytest.raises(ConfigurationError, match="num_steps"):
         decoder_settings("num_steps")

@@ -12,9 +12,11 @@ from dvla_ros.models.attention import (
     VARIANTS,
     Block,
     Levels,
+    all_rows,
     attention_mask,
     causal_mask,
     prefix_is_exact,
+    rows_that_differ,
     visibility,
 )
 
@@ -163,6 +165,27 @@ def test_masks_follow_the_rules_for_any_sequence(variant: str, described: list, 
         for key in range(length):
             rule = RULES[variant](levels, query, key) and key not in padded
             assert bool(mask[query, key]) == (rule or (query == key and key in padded))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("queries", [slice(5, None), slice(2, 7), slice(-3, None)])
+def test_the_rows_of_some_queries_are_those_of_the_whole(variant: str, queries: slice):
+    padding = torch.tensor([[False] * 10, [True] * 2 + [False] * 8])
+    levels = Levels.of(UNIFIED).with_padding(padding).ending_after(torch.arange(10) == 8)
+    assert torch.equal(visibility(levels, variant, queries), visibility(levels, variant)[:, queries])
+
+
+@pytest.mark.parametrize(
+    ("variant", "settled", "differ"),
+    [("block_causal", 5, 3), ("block_causal", 3, 7), ("merged", 3, 7), ("image_causal_first", 5, 5)],
+)
+def test_only_actions_need_rows_where_future_images_see_all_before_them(variant: str, settled: int, differ: int):
+    levels = Levels.of(UNIFIED)
+    assert rows_that_differ(levels, variant, settled, last=3) == differ
+    for end in (None, 7, 8):
+        ended = levels if end is None else levels.ending_after(torch.arange(10) == end)
+        mask = visibility(ended, variant, slice(-differ, None))
+        assert torch.equal(all_rows(mask, 10 - settled), visibility(ended, variant)[settled:])
 
 
 def test_full_hides_nothing_but_padding():

@@ -241,3 +241,16 @@ def test_config_reads_the_published_keys():
 def test_a_config_that_cannot_be_run_is_refused(changes, message):
     with pytest.raises(CheckpointError, match=re.escape(message)):
         Emu3VqConfig.from_json({"model_type": "Emu3VisionVQ", **changes})
+
+
+def test_cameras_of_one_size_are_read_together_with_the_same_codes(monkeypatch):
+    torch.manual_seed(0)
+    vq = Emu3Vq(SMALL)
+    sizes = [(24, 16), (16, 16), (24, 16)]
+    cameras = [torch.rand(2, 3, *size) * 2 - 1 for size in sizes]
+    expected, passes = [vq.encode(images) for images in cameras], []
+    inner = Emu3Vq.encode
+    monkeypatch.setattr(Emu3Vq, "encode", lambda self, images: passes.append(len(images)) or inner(self, images))
+    found = vq.encode_all(cameras)
+    assert passes == [4, 2]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))

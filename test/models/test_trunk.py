@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.attention import causal_mask
+from dvla_ros.models.attention import all_rows, causal_mask
 from dvla_ros.models.layer import Layer
 from dvla_ros.models.trunk import PrefixCache, Trunk, TrunkConfig
 
@@ -70,6 +70,22 @@ def test_decoding_against_the_cache_is_one_pass_with_the_block_causal_mask(trunk
     prefix, canvas = tokens
     expected = trunk(torch.cat(tokens, dim=1), block_causal(PREFIX, CANVAS))[:, PREFIX:]
     assert torch.allclose(trunk.decode(canvas, trunk.prefill(prefix)), expected, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("canvases", [1, 2])
+def test_rows_of_the_last_queries_alone_are_a_whole_mask(trunk, tokens, canvases):
+    """Two actions that see each other in one row and not in the other; what stands before does not see them."""
+    prefix, canvas = tokens
+    rows = torch.ones(canvases, 2, PREFIX + CANVAS, dtype=torch.bool)
+    rows[0, 0, -1] = False
+    cache, whole = trunk.prefill(prefix), all_rows(rows, CANVAS)
+    assert not torch.equal(whole, torch.ones_like(whole))
+    assert torch.allclose(trunk.decode(canvas, cache, rows), trunk.decode(canvas, cache, whole), atol=1e-6)
+    for count in (1, 2, 4):
+        assert torch.allclose(
+            trunk.decode_last(canvas, count, cache, rows), trunk.decode_last(canvas, count, cache, whole), atol=1e-6
+        )
 
 
 @torch.no_grad()

@@ -250,6 +250,27 @@ def test_a_checkpoint_that_does_not_fit_is_refused(start, untrained, capfd, sett
     assert "Traceback" not in error
 
 
+def test_a_cache_is_taken_from_the_parameters_and_told(ros_world, start):
+    node = start(cache="dllm:3,2,0.5")
+    assert str(node._policy.network.cache) == "dllm:3,2,0.5"
+    info = ros_world.probe.collect(PolicyInfo, "/policy_node/policy_info", LATCHED_QOS).get(timeout=5)
+    assert json.loads(info.parameter_values[info.parameter_names.index("cache")]) == "dllm:3,2,0.5"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"cache": "all"}, "cache must be"),
+        ({"weights": "int4"}, "weights must be"),
+        ({"max_batch": 0}, "max_batch"),
+        ({"batch_wait_s": -1.0}, "batch_wait_s"),
+    ],
+)
+def test_a_cache_a_form_of_weights_or_a_batch_that_does_not_exist_is_refused(start, wrong, words):
+    with pytest.raises(ConfigurationError, match=words):
+        start(**wrong)
+
+
 def test_an_unknown_parameter_is_named(start):
     with pytest.raises(ConfigurationError, match="Did you mean 'camera_hz'"):
         start(camera_zh=3.0)
@@ -353,6 +374,27 @@ def test_frozen_rows_come_back(ros_world, start):
     before, after = chunk_from_message(previous).actions, chunk_from_message(answer.chunk).actions
     np.testing.assert_allclose(after[:3], before[:3], atol=1e-4)
     assert not np.allclose(after[3:], before[3:])
+
+
+def test_robots_that_ask_at_the_same_time_are_answered_as_one_batch_and_each_for_itself(ros_world, start, monkeypatch):
+    sizes, inner = [], TokenPolicy._answers
+    monkeypatch.setattr(TokenPolicy, "_answers", lambda self, asked: sizes.append(len(asked)) or inner(self, asked))
+    start(max_batch=3, batch_wait_s=0.3)
+    asked = [request(seed=3), request(seed=4), request(robot_state=without("waist")), request(seed=5), request(seed=6)]
+    alone = [ros_world.probe.call(GetActionChunk, "/policy_node/get_action_chunk", each) for each in asked]
+    sizes.clear()
+    clients = [ros_world.probe.create_client(GetActionChunk, "/policy_node/get_action_chunk") for _ in asked]
+    assert all(client.wait_for_service(10.0) for client in clients)
+    done = threading.Semaphore(0)
+    futures = [client.call_async(each) for client, each in zip(clients, asked, strict=True)]
+    for future in futures:
+        future.add_done_callback(lambda _: done.release())
+    assert all(done.acquire(timeout=20.0) for _ in futures)
+    answers = [future.result() for future in futures]
+    assert [answer.success for answer in answers] == [True, True, False, True, True]
+    assert "joint 'waist'" in answers[2].message
+    assert [answer.chunk.data for answer in answers] == [answer.chunk.data for answer in alone]
+    assert max(sizes) in (2, 3) and sum(sizes) == 4
 
 
 @pytest.mark.parametrize(

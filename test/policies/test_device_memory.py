@@ -25,7 +25,7 @@ class FullOnce:
 
 @pytest.mark.parametrize(
     ("system", "part"),
-    [("dd_vla", "prefill"), ("dd_vla", "logits"), ("diffusion_vla", "prefill"), ("diffusion_vla", "condition")],
+    [("dd_vla", "prefill"), ("dd_vla", "read_canvas"), ("diffusion_vla", "prefill"), ("diffusion_vla", "condition")],
 )
 def test_a_policy_says_that_memory_is_short_and_answers_the_next_time(system, part, write, observation, monkeypatch):
     policy = load_policy(write(system))

@@ -187,8 +187,10 @@ def test_a_trained_network_of_frequencies_goes_on_from_the_frozen_actions(system
         answers = [policy.predict(observation, frozen_actions=frozen, seed=seed).actions for seed in range(6)]
         return np.nanmean([np.abs(actions[3, :3] - wanted[2, :3]).mean() for actions in answers])
 
-    kept = policy.predict(observation, frozen_actions=wanted, seed=0)
-    assert (kept.actions[:3] == wanted).all() and (kept.confidence[:3] == 1.0).all()
+    answers = [policy.predict(observation, frozen_actions=wanted, seed=seed) for seed in range(6)]
+    usable = [answer for answer in answers if answer.usable]  # some tokens are no chunk, and are said not to be
+    assert len(usable) >= 3
+    assert all((kept.actions[:3] == wanted).all() and (kept.confidence[:3] == 1.0).all() for kept in usable)
     assert jump(wanted) < jump(None)
 
 

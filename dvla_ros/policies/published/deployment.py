@@ -9,6 +9,8 @@ import yaml
 from dvla_ros.actions.gripper import gripper_convention
 from dvla_ros.control.bridge import ACTION_NAMES
 from dvla_ros.control.chunk import ControlMode
+from dvla_ros.engine.cache_plan import CachePlan
+from dvla_ros.engine.weight_form import UNCHANGED, WEIGHTS
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.checkpoint import dataclass_from_json
@@ -43,6 +45,10 @@ class Deployment:
         dt: Seconds between actions.
         attention: Who sees whom, see `models.attention`; "" for that of the released weights.
         decoding: Settings of the decoder that replace the system's, see `denoising.registry`.
+        cache: What a denoising step keeps of the one before: `exact`, `prefix`, `dllm` or
+            `dllm:PROMPT_INTERVAL,CANVAS_INTERVAL,RATIO`, see `engine.cache_plan`.
+        weights: How the language model's weights are held: `bf16`, `int8`, `int8_dynamic` or `fp8`, see
+            `engine.quantise`.
         files: Folders and files that the system keeps elsewhere, by their name in the layout, e.g. `vision_tokenizer`.
 
     Raises:
@@ -65,9 +71,14 @@ class Deployment:
     dt: float = 0.2
     attention: str = ""
     decoding: Mapping[str, object] = field(default_factory=dict)
+    cache: str = "exact"
+    weights: str = UNCHANGED
     files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        CachePlan.parse(self.cache)
+        if self.weights not in WEIGHTS:
+            raise ConfigurationError(f"weights must be one of {', '.join(WEIGHTS)}, got {self.weights!r}.")
         convention = gripper_convention(self.gripper)
         if (convention.low, convention.high) != (0.0, 1.0):
             raise ConfigurationError(

@@ -19,6 +19,7 @@ from torch import nn
 from dvla_ros.actions.fast_chunk_codec import FastChunkCodec
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.denoising.registry import override
+from dvla_ros.engine.memory_plan import SENTENCE, WorkingSet
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.emu3 import VISUAL, Emu3Config, is_emu3, size_text
 from dvla_ros.models.emu3_vq import Emu3Vq, Emu3VqConfig, locate_emu3_vq
@@ -69,6 +70,12 @@ class Emu3Setup:
     prompt: Emu3Prompt
     images: tuple[Emu3Images, ...]
     sequence: Emu3Sequence
+
+    def working_set(self) -> WorkingSet:
+        """See `Setup.working_set`."""
+        vision = sum(parameter.numel() for parameter in self.vision_skeleton().module.parameters())
+        canvas = self.sequence.canvas
+        return WorkingSet(self.sequence.length(SENTENCE), canvas.length, canvas.vocabulary, vision)
 
     def facts(self) -> Mapping[str, str]:
         """What was recognised, in words."""

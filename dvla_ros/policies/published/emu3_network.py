@@ -1,6 +1,6 @@
 """UD-VLA and DFM-VLA at their published size: Emu3 over text, image codes and the canvas."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,22 @@ from torch.nn import functional
 
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas
+from dvla_ros.engine.cache_plan import EXACT
+from dvla_ros.engine.graphs import StepGraphs
+from dvla_ros.engine.sequence_run import SequenceRun, open_run
 from dvla_ros.errors import ObservationError
-from dvla_ros.models.attention import Levels, attention_mask, prefix_is_exact, visibility
+from dvla_ros.models.attention import (
+    ALL,
+    Levels,
+    attention_mask,
+    prefix_is_exact,
+    rows_that_differ,
+    visibility,
+)
 from dvla_ros.models.emu3_vq import Emu3Vq
 from dvla_ros.models.language_model import LanguageModel
 from dvla_ros.models.trunk import PrefixCache
+from dvla_ros.policies.device_copy import to_device
 from dvla_ros.policies.published.emu3_sequence import Emu3Sequence
 from dvla_ros.policies.token_system import ACTION
 from dvla_ros.preprocessing.emu3_images import Emu3Images
@@ -24,11 +35,11 @@ from dvla_ros.preprocessing.rgb_image import require_rgb
 
 @dataclass(frozen=True)
 class Inputs:
-    """One observation as tensors.
+    """One observation as tensors, or several with as many words: B of each.
 
     Attributes:
-        text: Ids of Emu3 int64 `[1, T]`, BOS and the instruction.
-        images: float32 `[1, 3, h, w]` in -1..1 of each camera.
+        text: Ids of Emu3 int64 `[B, T]`, BOS and the instruction.
+        images: float32 `[B, 3, h, w]` in -1..1 of each camera.
     """
 
     text: Tensor
@@ -43,22 +54,26 @@ class Context:
         prompt: Embeddings `[1, P, W]` of all before the canvas.
         text_length: How many of its positions are text, T.
         levels: Of prompt and canvas.
-        cache: Keys and values of the leading positions that see nothing behind them.
+        settled: How many leading positions see nothing behind them and are computed once.
+        run: The denoising steps behind these.
         last: Hidden state `[1, 1, W]` of the prompt's last position where all of the prompt is cached, else None.
-        mask: Who sees whom, of the positions that run in every step, where no step changes it; None where everybody
-            sees everybody, or the steps do change it.
+        mask: Who sees whom, of the positions that are not settled, where no step changes it; None where everybody sees
+            everybody, or the steps do change it.
+        masked: For how many of the last positions the steps change it.
     """
 
     prompt: Tensor
     text_length: int
     levels: Levels
-    cache: PrefixCache
+    settled: int
+    run: SequenceRun
     last: Tensor | None
     mask: Tensor | None
+    masked: int
 
 
 class Emu3Network:
-    """A `TokenNetwork` and `Probed`; the parts are on one device and hold their weights.
+    """A `BatchNetwork` and `Probed`; the parts are on one device and hold their weights.
 
     What no later position can change is computed once per observation: the text with `merged` attention, the text and
     the images of now with `block_causal` and `image_causal_first`, nothing with `full`. All else runs in every step. A
@@ -75,6 +90,10 @@ class Emu3Network:
         sequence: What stands where.
         attention: A variant of `models.attention`.
         longest: Positions that the checkpoint was trained for.
+
+    Attributes:
+        cache: See `TokenNetwork`.
+        graphs: Likewise.
     """
 
     def __init__(
@@ -87,6 +106,8 @@ class Emu3Network:
         attention: str,
         longest: int,
     ) -> None:
+        self.cache = EXACT
+        self.graphs: StepGraphs | None = None
         self.model = language_model.eval()
         self._vision = vision.eval()
         self._encode_text = encode_text
@@ -105,6 +126,11 @@ class Emu3Network:
         return self._sequence.canvas
 
     @property
+    def attention(self) -> str:
+        """Who sees whom, a variant of `models.attention`."""
+        return self._attention
+
+    @property
     def prompt_sees_canvas(self) -> bool:
         """Whether the images of now see the canvas, as with `merged` and `full`; words see it with `full` alone."""
         return not self._is_exact(prefix=1 + self._sequence.images_length, text_length=1)
@@ -115,7 +141,7 @@ class Emu3Network:
         if missing := [name for name in cameras if name not in observation.images]:
             raise ObservationError(f"The policy needs the cameras {cameras}; {missing} are missing.")
         pixels = [
-            chain(require_rgb(observation.images[name], f"Camera {name}")).to(self._device)[None]
+            to_device(chain(require_rgb(observation.images[name], f"Camera {name}")), self._device)[None]
             for name, chain in zip(cameras, self._images, strict=True)
         ]
         text = torch.tensor([self._text(observation.instruction)], device=self._device)
@@ -124,17 +150,35 @@ class Emu3Network:
     def prefill(self, inputs: Inputs, frozen: np.ndarray) -> Context:
         """Images to codes, and what no step changes; frozen rows are not looked at."""
         ids = [inputs.text]
-        for grid, image in zip(self._sequence.grids, inputs.images, strict=True):
-            ids.append(grid.segment_ids(self._vision.encode(image)))
+        for grid, codes in zip(self._sequence.grids, self._vision.encode_all(inputs.images), strict=True):
+            ids.append(grid.segment_ids(codes))
         if not self._sequence.imagines:
-            ids.append(inputs.text.new_tensor([[BOA]]))
+            ids.append(inputs.text.new_tensor([[BOA]]).expand(len(inputs.text), -1))
         prompt = self.model.embed(torch.cat(ids, dim=1))
         text_length = inputs.text.shape[1]
         levels = Levels.of(self._sequence.blocks(text_length), self._device)
-        cached = self._cached_positions(text_length)
-        cache, last = self._cache(prompt[:, :cached], levels)
-        mask = None if self._sequence.imagines else attention_mask(levels, self._attention, slice(cached, None))
-        return Context(prompt, text_length, levels, cache, last if cached == prompt.shape[1] else None, mask)
+        settled = self._settled_positions(text_length)
+        cache, last = self._cache(prompt[:, :settled], levels)
+        whole = settled == prompt.shape[1]
+        # The last position gives the first logits: where it is not settled it runs with the canvas.
+        rest = prompt[:, settled:] if whole else prompt[:, settled:-1]
+        run = open_run(self.model.trunk, cache, rest, self.cache, self.graphs)
+        mask, masked = None, 0
+        if not self._sequence.imagines:
+            mask = attention_mask(levels, self._attention, slice(settled, None))
+        elif self._attention != "full":  # with it an EOA hides nothing either
+            masked = rows_that_differ(levels, self._attention, settled, self.canvas.segments[-1].length)
+        return Context(prompt, text_length, levels, settled, run, last if whole else None, mask, masked)
+
+    def alike(self, inputs: Inputs) -> Hashable:
+        """See `BatchNetwork`: those with as many words."""
+        return inputs.text.shape[1]
+
+    def prefill_batch(self, inputs: Sequence[Inputs], frozen: Sequence[np.ndarray]) -> Context:
+        """See `BatchNetwork`."""
+        cameras = zip(*(each.images for each in inputs), strict=True)
+        text = torch.cat([each.text for each in inputs])
+        return self.prefill(Inputs(text, tuple(torch.cat(images) for images in cameras)), frozen[0])
 
     def logits(self, context: Context, tokens: Tensor) -> Tensor:
         """Logits `[B, L, V]`; -inf where a segment has no such id or may not choose it."""
@@ -162,7 +206,7 @@ class Emu3Network:
             pictures[grid.camera] = chain.to_image(self._vision.decode(codes[None])[0])
         return pictures
 
-    def keypoints(self, context: Context) -> dict[str, np.ndarray]:
+    def keypoints(self, context: Context, row: int = 0) -> dict[str, np.ndarray]:
         """Emu3 has none."""
         return {}
 
@@ -185,7 +229,7 @@ class Emu3Network:
             )
         return ids
 
-    def _cached_positions(self, text_length: int) -> int:
+    def _settled_positions(self, text_length: int) -> int:
         """How many leading positions see nothing behind them: text and images, or the text, or none."""
         candidates = (text_length + self._sequence.images_length, text_length)
         return next((length for length in candidates if self._is_exact(length, text_length)), 0)
@@ -203,33 +247,31 @@ class Emu3Network:
 
     def _hidden_before(self, context: Context, tokens: Tensor) -> Tensor:
         """Hidden states `[B, L, W]` of the position before each of the canvas'."""
-        cached = context.cache.length
-        rest = context.prompt[:, cached:]
-        mask = self._visible(context, tokens)[..., cached:, :] if self._sequence.imagines else context.mask
-        cache = context.cache if len(tokens) == 1 else context.cache.repeat(len(tokens))
-        hidden = self.model.trunk.decode(self._joined(rest, tokens), cache, mask)
+        mask = self._visible(context, tokens, slice(-context.masked, None)) if context.masked else context.mask
         if context.last is None:
-            return hidden[:, rest.shape[1] - 1 : -1]
+            return context.run.hidden(self._joined(context.prompt[:, -1:], tokens), mask)[:, :-1]
+        hidden = context.run.hidden(self._joined(context.prompt[:, :0], tokens), mask)
         return torch.cat([context.last.expand(len(tokens), -1, -1), hidden[:, :-1]], dim=1)
 
     def _joined(self, prompt: Tensor, tokens: Tensor) -> Tensor:
         canvas = self.model.embed(self._ids[self._segment_of, tokens])
         return torch.cat([prompt.expand(len(tokens), -1, -1), canvas], dim=1)
 
-    def _visible(self, context: Context, tokens: Tensor) -> Tensor:
-        """Who sees whom with these canvases, bool `[L, L]` or `[B, L, L]` over the whole sequence."""
+    def _visible(self, context: Context, tokens: Tensor, queries: slice = ALL) -> Tensor:
+        """Who sees whom with these canvases, bool `[Lq, L]` or `[B, Lq, L]` over the whole sequence."""
         levels = context.levels
         if self._sequence.imagines:
             ends = (tokens == self._sequence.eoa) & (self._segment_of == len(self.canvas.segments) - 1)
             levels = levels.ending_after(functional.pad(ends, (context.prompt.shape[1], 0)))
-        return visibility(levels, self._attention)
+        return visibility(levels, self._attention, queries)
 
     def _head(self, segment: str, hidden: Tensor) -> Tensor:
         if segment == ACTION:
             own = self._sequence.action_logits(self.model.lm_head(hidden, self._sequence.action_rows))
         else:
             own = self.model.lm_head(hidden, self._sequence.image_rows)
-        return functional.pad(own, (0, self.canvas.vocabulary - own.shape[-1]), value=-torch.inf)
+        missing = self.canvas.vocabulary - own.shape[-1]
+        return functional.pad(own, (0, missing), value=-torch.inf) if missing else own
 
 
 def _segment_of_positions(canvas: Canvas) -> Tensor:

@@ -16,4 +16,4 @@ WRITERS: dict[str, Callable[..., Any]] = {
     "llada_vla": write_fresh_llada_v,
     "diffusion_vla": write_fresh_qwen2_vl,
 }
-"""Each takes the folder, `size` (small or true) and `seed`."""
+"""Each takes the folder, `size` (small or true), `seed`, and `weights`: False leaves holes in place of the main."""

@@ -22,7 +22,7 @@ from dvla_ros.policies.published.layout import Skeleton
 from dvla_ros.preprocessing.fresh_tokenizers import write_emu3_tokenizer
 from dvla_ros.weights.fit import Expected
 from dvla_ros.weights.streaming import expected_tensors, on_meta
-from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, write_tensors
+from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, without_values, write_tensors
 
 Size = Literal["small", "true"]
 
@@ -63,7 +63,7 @@ _VISION_SIZES: dict[Size, dict[str, Any]] = {
 }
 
 
-def write_fresh_emu3(folder: Path, *, size: Size, seed: int = 0, system: str = "ud_vla") -> None:
+def write_fresh_emu3(folder: Path, *, size: Size, seed: int = 0, system: str = "ud_vla", weights: bool = True) -> None:
     """Write a checkpoint; true size takes 18 GB of disk and, as it is made tensor by tensor, 4 GB of memory.
 
     Args:
@@ -71,6 +71,7 @@ def write_fresh_emu3(folder: Path, *, size: Size, seed: int = 0, system: str = "
         size: `small` has the published vocabulary and ids and tiny widths; `true` has the published sizes.
         seed: Of the weights.
         system: `ud_vla` or `dfm_vla`; their files are the same.
+        weights: False leaves holes where those of the language model are, which take no room and read as zeros.
 
     Raises:
         CheckpointError: The folder holds a checkpoint already.
@@ -78,7 +79,8 @@ def write_fresh_emu3(folder: Path, *, size: Size, seed: int = 0, system: str = "
     generator = torch.Generator().manual_seed(seed)
     values = _config(size)
     language = Skeleton(on_meta(Emu3Config.from_json(values).network), locate_language_model)
-    _write_weights(folder, language, torch.bfloat16, generator, _SMALL_SHARD if size == "small" else SHARD_BYTES)
+    shard = _SMALL_SHARD if size == "small" else SHARD_BYTES
+    _write_weights(folder, language, torch.bfloat16, generator, shard, weights)
     _write_json(folder / "config.json", values)
     _write_json(
         folder / "generation_config.json", {key: IDS[key] for key in sorted(IDS) if key[:3] in ("bos", "eos", "pad")}
@@ -111,13 +113,18 @@ def _write_fast(folder: Path) -> None:
 
 
 def _write_weights(
-    folder: Path, skeleton: Skeleton, dtype: torch.dtype, generator: torch.Generator, shard_bytes: int
+    folder: Path,
+    skeleton: Skeleton,
+    dtype: torch.dtype,
+    generator: torch.Generator,
+    shard_bytes: int,
+    weights: bool = True,
 ) -> None:
     tensors = [
         _to_write(name, expected, dtype, generator)
         for name, expected in expected_tensors(skeleton.module, skeleton.locate).items()
     ]
-    write_tensors(folder, tensors, shard_bytes=shard_bytes)
+    write_tensors(folder, tensors if weights else without_values(tensors), shard_bytes=shard_bytes)
 
 
 def _to_write(name: str, expected: Expected, dtype: torch.dtype, generator: torch.Generator) -> TensorToWrite:

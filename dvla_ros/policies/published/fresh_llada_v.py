@@ -17,7 +17,7 @@ from dvla_ros.policies.published.llada_v_statistics import STATISTICS
 from dvla_ros.preprocessing.fresh_tokenizers import write_llada_tokenizer
 from dvla_ros.weights.fit import Expected
 from dvla_ros.weights.streaming import expected_tensors, on_meta
-from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, write_tensors
+from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, without_values, write_tensors
 
 UNNORM_KEY = "bridge_orig"
 _SPREAD = {"small": 0.2, "true": 0.02}  # standard deviation of a weight: about 1 / sqrt(width)
@@ -57,6 +57,7 @@ def write_fresh_llada_v(
     images: Literal["square", "anyres"] = "square",
     added_rows: int = 0,
     whole_tower: bool = False,
+    weights: bool = True,
 ) -> None:
     """Write a checkpoint; true size takes 17 GB of disk, and 4 GB of memory as it is made tensor by tensor.
 
@@ -67,6 +68,7 @@ def write_fresh_llada_v(
         images: `square`, one tile as a robot needs it, is the training code's default; `anyres`, LLaDA-V's own.
         added_rows: Rows of a resized embedding, 32 or none.
         whole_tower: Whether the tower's last layer and head are there too.
+        weights: False leaves holes where they are, which take no room and read as zeros.
 
     Raises:
         CheckpointError: The folder holds a checkpoint already.
@@ -79,6 +81,7 @@ def write_fresh_llada_v(
         TensorToWrite(name, expected.shape, torch.bfloat16, _values(name, expected, _SPREAD[size], generator))
         for name, expected in expected_tensors(network, locate_llada_v).items()
     ]
+    tensors = tensors if weights else without_values(tensors)
     write_tensors(folder, tensors, shard_bytes=_SMALL_SHARD if size == "small" else SHARD_BYTES)
     _write_json(folder / "config.json", values)
     _write_json(folder / "generation_config.json", {"bos_token_id": 126080, "eos_token_id": 126081})

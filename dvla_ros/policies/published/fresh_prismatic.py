@@ -16,7 +16,7 @@ from dvla_ros.models.prismatic_projectors import ProprioProjector
 from dvla_ros.policies.published.prismatic_statistics import FILE as STATISTICS
 from dvla_ros.preprocessing.fresh_tokenizers import write_llama_tokenizer
 from dvla_ros.weights.streaming import expected_tensors, on_meta
-from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, write_tensors
+from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, without_values, write_tensors
 
 Size = Literal["small", "true"]
 Adapter = Literal["beside", "only", "none"]
@@ -44,6 +44,7 @@ def write_fresh_prismatic(
     state: bool = True,
     adapter: Adapter = "beside",
     device: str = "cpu",
+    weights: bool = True,
 ) -> None:
     """Write a checkpoint; true size takes 15.3 GB of disk and, as it is made tensor by tensor, 1 GB of memory.
 
@@ -56,6 +57,7 @@ def write_fresh_prismatic(
         adapter: Whether `lora_adapter/` lies beside the merged weights, as training leaves it; `only` writes neither
             the weights nor `config.json`, as training does that does not merge.
         device: Where random numbers are drawn.
+        weights: False leaves holes where the main weights and the adapter are, which take no room and read as zeros.
 
     Raises:
         CheckpointError: The folder holds a checkpoint already.
@@ -63,7 +65,7 @@ def write_fresh_prismatic(
     folder.mkdir(parents=True, exist_ok=True)
     values = _config(size)
     sizes = PrismaticConfig.from_json(values)
-    draw = _Weights(seed, device)
+    draw = _Weights(seed, device, weights)
     shapes = published_shapes(sizes)
     if adapter != "only":
         write_tensors(folder, draw.tensors(shapes), shard_bytes=_SMALL_SHARD if size == "small" else SHARD_BYTES)
@@ -83,12 +85,13 @@ def write_fresh_prismatic(
 class _Weights:
     """Random tensors, each drawn when it is written."""
 
-    def __init__(self, seed: int, device: str) -> None:
+    def __init__(self, seed: int, device: str, weights: bool) -> None:
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._device = device
+        self._device, self._weights = device, weights
 
     def tensors(self, shapes: Mapping[str, tuple[int, ...]]) -> list[TensorToWrite]:
-        return [TensorToWrite(name, shape, torch.bfloat16, self._values(name, shape)) for name, shape in shapes.items()]
+        made = [TensorToWrite(name, shape, torch.bfloat16, self._values(name, shape)) for name, shape in shapes.items()]
+        return made if self._weights else without_values(made)
 
     def drawn(self, shape: tuple[int, ...]) -> Tensor:
         empty = torch.empty(shape, dtype=torch.bfloat16, device=self._device)

@@ -23,7 +23,7 @@ from dvla_ros.weights.lora import WEIGHTS as ADAPTER_WEIGHTS
 from dvla_ros.weights.streaming import expected_tensors, on_meta
 from dvla_ros.weights.tensor_files import TensorFiles
 from dvla_ros.weights.torch_parts import PEFT_PREFIX
-from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, write_tensors
+from dvla_ros.weights.writing import SHARD_BYTES, TensorToWrite, without_values, write_tensors
 
 _SPREAD = 0.02  # standard deviation of the weights
 _SMALL_SHARD = 8_000_000  # bytes: less than the embedding, so that there are two shards or more
@@ -46,6 +46,7 @@ def write_fresh_qwen2_vl(
     horizon: int = 16,
     using_film: bool = True,
     statistics_in: Literal["parent", "folder"] = "parent",
+    weights: bool = True,
 ) -> None:
     """Write a full fine-tune.
 
@@ -60,6 +61,7 @@ def write_fresh_qwen2_vl(
         horizon: Rows of a chunk.
         using_film: Whether the model reasons.
         statistics_in: Where `dataset_stats.pkl` goes: above the folder as published, or into it.
+        weights: False leaves holes where they are, which take no room and read as zeros.
 
     Raises:
         CheckpointError: The folder holds weights already.
@@ -76,7 +78,8 @@ def write_fresh_qwen2_vl(
     _write_json(folder / "config.json", config)
     _write_beside(folder)
     shard = SHARD_BYTES if size == "true" else _SMALL_SHARD
-    write_tensors(folder, fresh_weights(config, seed), shard_bytes=shard)
+    tensors = fresh_weights(config, seed)
+    write_tensors(folder, tensors if weights else without_values(tensors), shard_bytes=shard)
     write_fresh_statistics(folder.parent if statistics_in == "parent" else folder, action_dim, state_dim)
 
 

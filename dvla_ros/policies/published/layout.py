@@ -10,6 +10,7 @@ from torch import nn
 
 from dvla_ros.actions.chunk_codec import ChunkCodec
 from dvla_ros.actions.normalization import Normalizer
+from dvla_ros.engine.memory_plan import WorkingSet
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.weights.names import Locate
@@ -63,6 +64,9 @@ class Setup(Protocol):
     @property
     def decoding(self) -> Mapping[str, object]:
         """Settings of the decoder."""
+
+    def working_set(self) -> WorkingSet:
+        """What its networks handle at a time, for an estimate of the memory."""
 
     def facts(self) -> Mapping[str, str]:
         """What was recognised, in words, for people: vocabulary, sequence, attention, conventions."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dvla_ros.models.llada_v_tiles import ImageForm
+from dvla_ros.policies.device_copy import to_device
 from dvla_ros.preprocessing.normalized_channels import HALVES, normalized
 from dvla_ros.preprocessing.rgb_image import RgbImage, bicubic, require_rgb, rotate_180
 from dvla_ros.preprocessing.siglip_images import SiglipImages
@@ -29,7 +30,7 @@ class Tiles:
 
     def to(self, device: torch.device) -> "Tiles":
         """The same on a device."""
-        return Tiles(self.pixels.to(device), self.width, self.height)
+        return Tiles(to_device(self.pixels, device), self.width, self.height)
 
 
 @dataclass(frozen=True)

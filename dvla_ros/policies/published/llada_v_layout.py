@@ -17,6 +17,7 @@ from dvla_ros.actions.bin_chunk_codec import BinChunkCodec
 from dvla_ros.actions.intervals import UniformIntervals
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.denoising.registry import override
+from dvla_ros.engine.memory_plan import SENTENCE, WorkingSet
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.llada_v import LladaV, StoredParts, locate_llada_v
 from dvla_ros.models.llada_v_config import LladaVConfig
@@ -77,6 +78,13 @@ class LladaVSetup:
     attention: LladaVAttention
     prompt: LladaPrompt
     source: TensorSource
+
+    def working_set(self) -> WorkingSet:
+        """See `Setup.working_set`."""
+        tile = self.config.vision.side * (self.config.vision.side + 1)  # with a newline behind each row
+        tiles = self.config.images.most_tiles(self.config.vision.image_size) if len(self.spec.cameras) == 1 else 1
+        positions = len(self.spec.cameras) * tiles * tile + 2 * SENTENCE + self.codec.length
+        return WorkingSet(positions, self.codec.length, self.actions.size)
 
     def facts(self) -> Mapping[str, str]:
         """See `Setup.facts`."""

@@ -4,7 +4,7 @@ Sequence: the chat up to the answer's head with an image's features where the im
 count on through both. Logits at a place are those of the token in that place. Several images stand one behind another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas, Segment
+from dvla_ros.engine.cache_plan import EXACT
+from dvla_ros.engine.graphs import StepGraphs
+from dvla_ros.engine.sequence_run import SequenceRun, open_run
 from dvla_ros.errors import ConfigurationError, ObservationError
 from dvla_ros.models.attention import Block, Levels, attention_mask
 from dvla_ros.models.head import TokenRows
@@ -50,17 +53,17 @@ class LladaVContext:
 
     Attributes:
         embedded: The prompt as the trunk takes it, `[1, P, W]`.
-        cache: Keys and values of the prompt; None where it sees the canvas and has none of its own.
+        run: The denoising steps behind it.
         last_word: Position of the instruction's last token.
     """
 
     embedded: Tensor
-    cache: PrefixCache | None
+    run: SequenceRun
     last_word: int
 
 
 class LladaVNetwork:
-    """A `TokenNetwork`, `Probed`.
+    """A `BatchNetwork`, `Probed`.
 
     Args:
         model: With its weights, on its device.
@@ -73,6 +76,8 @@ class LladaVNetwork:
         turned: Turn every image by 180 degrees first.
 
     Attributes:
+        cache: See `TokenNetwork`.
+        graphs: Likewise.
         device: Where it runs.
 
     Raises:
@@ -93,6 +98,8 @@ class LladaVNetwork:
         if attention not in get_args(LladaVAttention):
             raise ConfigurationError(f"LLaDA-V's attention is one of {get_args(LladaVAttention)}, got {attention!r}.")
         self.model = model.eval()
+        self.cache = EXACT
+        self.graphs: StepGraphs | None = None
         self._words = model.language_model
         self._words.trunk.pack()
         self._prompt = prompt
@@ -125,28 +132,51 @@ class LladaVNetwork:
             )
         if not observation.instruction.strip():
             raise ObservationError("The instruction is empty; say what to do, e.g. 'pick up the red cube'.")
+        # The images first: their copies go on while the sentence is read.
+        images = tuple(self._cut(observation.images[name], name).to(self.device) for name in self._cameras)
         words = self._prompt(observation.instruction.strip())
         before, after = (torch.tensor(ids, device=self.device) for ids in (words.before_image, words.after_image))
-        images = tuple(self._cut(observation.images[name], name).to(self.device) for name in self._cameras)
         return LladaVInputs(images, before, after, len(after) - words.after_image.index(END_OF_TURN))
 
     def prefill(self, inputs: LladaVInputs, frozen: np.ndarray) -> LladaVContext:
         """See `TokenNetwork.prefill`; frozen rows are tokens of the canvas and nothing else."""
-        images = [self.model.image_features(image.pixels, image.width, image.height) for image in inputs.images]
-        embedded = torch.cat([self._words.embed(inputs.before), *images, self._words.embed(inputs.after)])[None]
-        cache = None if self.prompt_sees_canvas else self._words.trunk.prefill(embedded)
-        return LladaVContext(embedded, cache, embedded.shape[1] - inputs.behind_instruction - 1)
+        return self.prefill_batch([inputs], [frozen])
+
+    def alike(self, inputs: LladaVInputs) -> Hashable:
+        """See `BatchNetwork`: those with as many words before and behind images that are cut alike."""
+        images = tuple((image.pixels.shape, image.width, image.height) for image in inputs.images)
+        return len(inputs.before), len(inputs.after), inputs.behind_instruction, images
+
+    def prefill_batch(self, inputs: Sequence[LladaVInputs], frozen: Sequence[np.ndarray]) -> LladaVContext:
+        """See `BatchNetwork`."""
+        features = self.model.vision_features([image.pixels for each in inputs for image in each.images])
+        of_each = [features[i : i + len(self._cameras)] for i in range(0, len(features), len(self._cameras))]
+        embedded = torch.stack([self._embedded(*pair) for pair in zip(inputs, of_each, strict=True)])
+        if self.prompt_sees_canvas:
+            settled, rest = PrefixCache(), embedded
+        else:
+            settled, rest = self._words.trunk.prefill(embedded), embedded[:, :0]
+        run = open_run(self._words.trunk, settled, rest, self.cache, self.graphs)
+        return LladaVContext(embedded, run, embedded.shape[1] - inputs[0].behind_instruction - 1)
+
+    def _embedded(self, inputs: LladaVInputs, features: Sequence[Tensor]) -> Tensor:
+        """What stands before the canvas, `[P, W]`, from the features of each image's tiles."""
+        named = zip(inputs.images, features, strict=True)
+        images = [self.model.joined_features(tiles, image.width, image.height) for image, tiles in named]
+        return torch.cat([self._words.embed(inputs.before), *images, self._words.embed(inputs.after)])
 
     def logits(self, context: LladaVContext, tokens: Tensor) -> Tensor:
         """Logits `[B, L, V]` for canvases int64 `[B, L]`."""
-        return self._words.lm_head(self._hidden(context, tokens), self._rows)
+        hidden = context.run.hidden(self._words.embed(self._ids[tokens]))
+        return self._words.lm_head(hidden, self._rows)
 
     def prompt_hidden(self, context: LladaVContext, tokens: Tensor) -> Tensor:
         """Last hidden state `[B, W]` of the instruction's last token, everything run with canvases int64 `[B, L]`."""
         prompt, canvas = context.embedded.shape[1], tokens.shape[1]
         levels = Levels.of([Block(prompt, 0), Block(canvas, 1)], self.device)
         mask = attention_mask(levels, self._attention)
-        hidden: Tensor = self._words.trunk(self._everything(context, tokens), mask)
+        everything = [context.embedded.expand(len(tokens), -1, -1), self._words.embed(self._ids[tokens])]
+        hidden: Tensor = self._words.trunk(torch.cat(everything, dim=1), mask)
         return hidden[:, context.last_word]
 
     def token_table(self) -> Tensor:
@@ -157,17 +187,6 @@ class LladaVNetwork:
         """Nothing: the canvas shows no images."""
         return {}
 
-    def keypoints(self, context: LladaVContext) -> Mapping[str, np.ndarray]:
+    def keypoints(self, context: LladaVContext, row: int = 0) -> Mapping[str, np.ndarray]:
         """Nothing: the network has none."""
         return {}
-
-    def _hidden(self, context: LladaVContext, tokens: Tensor) -> Tensor:
-        if context.cache is None:
-            everything: Tensor = self._words.trunk(self._everything(context, tokens))
-            return everything[:, context.embedded.shape[1] :]
-        cache = context.cache if len(tokens) == 1 else context.cache.repeat(len(tokens))
-        return self._words.trunk.decode(self._words.embed(self._ids[tokens]), cache)
-
-    def _everything(self, context: LladaVContext, tokens: Tensor) -> Tensor:
-        prompt = context.embedded.expand(len(tokens), -1, -1)
-        return torch.cat([prompt, self._words.embed(self._ids[tokens])], dim=1)

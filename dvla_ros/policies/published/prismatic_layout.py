@@ -14,6 +14,7 @@ from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.denoising.canvas import Canvas, Segment
 from dvla_ros.denoising.masked import MaskedConfig
 from dvla_ros.denoising.registry import override
+from dvla_ros.engine.memory_plan import SENTENCE, WorkingSet
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.prismatic import Prismatic, locate_prismatic
 from dvla_ros.models.prismatic_config import PrismaticConfig
@@ -73,6 +74,11 @@ class PrismaticSetup:
     def normalizer(self) -> Normalizer:
         """Of the actions."""
         return self.codec.normalizer
+
+    def working_set(self) -> WorkingSet:
+        """See `Setup.working_set`."""
+        patches = len(self.spec.cameras) * self.config.towers[0].patches
+        return WorkingSet(patches + SENTENCE + self.codec.length, self.codec.length, self.codec.vocabulary)
 
     def facts(self) -> Mapping[str, str]:
         """See `Setup`."""

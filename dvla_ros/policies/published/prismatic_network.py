@@ -5,7 +5,7 @@ released weights, the prompt the actions too; so all of it runs in every denoisi
 those of the position before it, as in a model that reads from the left to the right: this is how it was trained.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,16 @@ from torch import Tensor, nn
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas
+from dvla_ros.engine.cache_plan import EXACT
+from dvla_ros.engine.graphs import StepGraphs
+from dvla_ros.engine.sequence_run import SequenceRun, open_run
 from dvla_ros.errors import ConfigurationError, ObservationError
 from dvla_ros.models.attention import Block, Levels, attention_mask
 from dvla_ros.models.head import TokenRows
 from dvla_ros.models.key_value_cache import PrefixCache
 from dvla_ros.models.prismatic import Prismatic
 from dvla_ros.models.prismatic_projectors import ProprioProjector
+from dvla_ros.policies.device_copy import to_device
 from dvla_ros.preprocessing.openvla_prompt import EOS, SPACE
 
 ATTENTIONS = ("full", "block_causal")
@@ -75,15 +79,15 @@ class PrismaticContext:
 
     Attributes:
         embedded: `[1, P, W]`.
-        cache: Keys and values of it where it does not see the canvas; None where it does.
+        run: The denoising steps behind it.
     """
 
     embedded: Tensor
-    cache: PrefixCache | None
+    run: SequenceRun
 
 
 class PrismaticNetwork:
-    """A `TokenNetwork` and `Probed` of `Prismatic`.
+    """A `BatchNetwork` and `Probed` of `Prismatic`.
 
     Args:
         model: With its weights, on one device.
@@ -93,6 +97,10 @@ class PrismaticNetwork:
         cameras: Names, in the order of training.
         canvas: One segment `action` of 256 ids.
         attention: One of `ATTENTIONS`.
+
+    Attributes:
+        cache: See `TokenNetwork`.
+        graphs: Likewise.
 
     Raises:
         ConfigurationError: `attention` is none of these.
@@ -114,6 +122,8 @@ class PrismaticNetwork:
         self.model.language_model.trunk.pack()
         self._state, self._images, self._prompt = state, images, prompt
         self._cameras, self._canvas, self._attention = cameras, canvas, attention
+        self.cache = EXACT
+        self.graphs: StepGraphs | None = None
         self._weight = model.language_model.embed_tokens.weight
         self._rows = TokenRows.of(model.config.action_ids)
         self._ids = self._on_device([*reversed(model.config.action_ids), model.config.mask_token])
@@ -145,8 +155,8 @@ class PrismaticNetwork:
         if not observation.instruction.strip():
             raise ObservationError("The instruction is empty; say what to do, e.g. 'pick up the red cube'.")
         channels = self._images([observation.images[name] for name in self._cameras])
-        pixels = channels.unflatten(0, (len(self._cameras), -1))[None].to(self._weight)
-        state = None if self._state is None else self._state.normalized(observation.state).to(self._weight)
+        pixels = self._moved(channels.unflatten(0, (len(self._cameras), -1))[None])
+        state = None if self._state is None else self._moved(self._state.normalized(observation.state))
         question = self._on_device(self._prompt(observation.instruction)[:-1])
         return PrismaticInputs(pixels, question[None], state)
 
@@ -159,11 +169,29 @@ class PrismaticNetwork:
             assert inputs.state is not None
             parts.append(self._state.projector(inputs.state)[:, None])
         embedded = torch.cat([*parts, words[:, 1:]], dim=1)
-        return PrismaticContext(embedded, None if self.prompt_sees_canvas else language.trunk.prefill(embedded))
+        if self.prompt_sees_canvas:
+            settled, rest = PrefixCache(), embedded
+        else:
+            settled, rest = language.trunk.prefill(embedded), embedded[:, :0]
+        return PrismaticContext(embedded, open_run(language.trunk, settled, rest, self.cache, self.graphs))
+
+    def alike(self, inputs: PrismaticInputs) -> Hashable:
+        """See `BatchNetwork`: those with as many words."""
+        return inputs.prompt.shape[1]
+
+    def prefill_batch(self, inputs: Sequence[PrismaticInputs], frozen: Sequence[np.ndarray]) -> PrismaticContext:
+        """See `BatchNetwork`."""
+        states = [each.state for each in inputs if each.state is not None]
+        together = PrismaticInputs(
+            torch.cat([each.pixels for each in inputs]),
+            torch.cat([each.prompt for each in inputs]),
+            torch.cat(states) if states else None,
+        )
+        return self.prefill(together, frozen[0])
 
     def logits(self, context: PrismaticContext, tokens: Tensor) -> Tensor:
         """See `TokenNetwork`."""
-        hidden = self._run(context, tokens)[:, : self._canvas.length]
+        hidden = context.run.hidden(self._embedded_canvas(tokens))[:, : self._canvas.length]
         logits: Tensor = self.model.language_model.lm_head(hidden, self._rows)
         return logits.flip(-1)  # ids fall while bins rise
 
@@ -175,7 +203,7 @@ class PrismaticNetwork:
         """See `TokenNetwork`."""
         return {}
 
-    def keypoints(self, context: PrismaticContext) -> Mapping[str, np.ndarray]:
+    def keypoints(self, context: PrismaticContext, row: int = 0) -> Mapping[str, np.ndarray]:
         """See `TokenNetwork`."""
         return {}
 
@@ -184,26 +212,18 @@ class PrismaticNetwork:
         run = self._embedded_canvas(tokens)
         prefix, total = context.embedded.shape[1], context.embedded.shape[1] + run.shape[1]
         levels = Levels.of([Block(prefix, _PREFIX_LEVEL), Block(total - prefix, _CANVAS_LEVEL)], run.device)
-        return self._everything(context, run, attention_mask(levels, self._attention))[:, prefix - 1]
-
-    def _run(self, context: PrismaticContext, tokens: Tensor) -> Tensor:
-        """Hidden states `[B, 1 + L + 1, W]` from 29871 to EOS."""
-        run = self._embedded_canvas(tokens)
-        if context.cache is None:
-            return self._everything(context, run)[:, context.embedded.shape[1] :]
-        return self.model.language_model.trunk.decode(run, context.cache.repeat(len(run)))
-
-    def _everything(self, context: PrismaticContext, run: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Hidden states of the whole sequence; without a mask everything sees everything."""
         whole = torch.cat([context.embedded.expand(len(run), -1, -1), run], dim=1)
-        hidden: Tensor = self.model.language_model.trunk(whole, mask)
-        return hidden
+        hidden: Tensor = self.model.language_model.trunk(whole, attention_mask(levels, self._attention))
+        return hidden[:, prefix - 1]
 
     def _embedded_canvas(self, tokens: Tensor) -> Tensor:
         """29871, the canvas and EOS, `[B, 1 + L + 1, W]`."""
         own = self._ids[tokens]
         before, after = own.new_full((len(own), 1), SPACE), own.new_full((len(own), 1), EOS)
         return self.model.language_model.embed(torch.cat([before, own, after], dim=1))
+
+    def _moved(self, values: Tensor) -> Tensor:
+        return to_device(values, self.device, self._weight.dtype)
 
     def _on_device(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor(ids, dtype=torch.int64, device=self.device)

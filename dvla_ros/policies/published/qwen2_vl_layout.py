@@ -11,6 +11,7 @@ from torch import nn
 
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.actions.standardizer import Standardizer
+from dvla_ros.engine.memory_plan import SENTENCE, WorkingSet
 from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.qwen2_vl_config import tokens
 from dvla_ros.models.qwen2_vla import UNUSED_WITHOUT_FILM, Qwen2Vla, locate_qwen2_vla
@@ -29,6 +30,7 @@ from dvla_ros.weights.streaming import load_into, on_meta
 from dvla_ros.weights.tensor_source import TensorSource
 
 _LONGEST_ANSWER = 256  # tokens, as released
+_LARGEST_IMAGE = 512  # tokens, of a camera of about 640 x 480
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Qwen2VlSetup:
         """Most tokens of a reasoning: as released, or as many as the deployment asks for."""
         asked = ddim_decoding(self.decoding).max_reasoning_tokens
         return (asked or _LONGEST_ANSWER) if self.config.using_film else 0
+
+    def working_set(self) -> WorkingSet:
+        """See `Setup.working_set`."""
+        return WorkingSet(len(self.spec.cameras) * _LARGEST_IMAGE + 2 * SENTENCE + self.longest_answer)
 
     def facts(self) -> Mapping[str, str]:
         """What was recognised, in words."""

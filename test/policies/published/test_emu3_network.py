@@ -171,7 +171,7 @@ def test_released_attention_gives_the_logits_of_transformers(theirs, network, vi
     tokens = decoded(ours, eoa=eoa)
     ids = published_ids(ours, tokens, codes_of(ours, vision, observation))
     context = ours.prefill(ours.prepare(observation), NO_ROWS)
-    assert context.cache.length == len(TEXT), "the images of now see the canvas"
+    assert context.settled == len(TEXT), "the images of now see the canvas"
     assert ids.shape[1] == ours.canvas.length + context.prompt.shape[1]
     expected = expected_logits(theirs, ours, ids, released_mask(ids))
     assert_same(ours.logits(context, tokens)[0], expected, ours)
@@ -182,7 +182,7 @@ def test_block_causal_attention_gives_the_logits_of_transformers(theirs, network
     tokens = decoded(ours)
     ids = published_ids(ours, tokens, codes_of(ours, vision, observation))
     context = ours.prefill(ours.prepare(observation), NO_ROWS)
-    assert context.cache.length == context.prompt.shape[1], "the whole prompt is run once"
+    assert context.settled == context.prompt.shape[1], "the whole prompt is run once"
     mask = level_mask([len(TEXT), 15 + 13, 15 + 13, 70])
     assert_same(ours.logits(context, tokens)[0], expected_logits(theirs, ours, ids, mask), ours)
 
@@ -194,7 +194,7 @@ def test_dfm_vla_gives_the_logits_of_transformers(theirs, network, vision, obser
     tokens[tokens == ours.canvas.mask_token] = FAST_IDS  # noise has no masks, and an EOA among it ends nothing
     ids = published_ids(ours, tokens, codes_of(ours, vision, observation))
     context = ours.prefill(ours.prepare(observation), NO_ROWS)
-    assert context.cache.length == cached
+    assert context.settled == cached
     masks = {
         "full": torch.ones(1, ids.shape[1], ids.shape[1], dtype=torch.bool),
         "merged": level_mask([4, 28 + 70]),
@@ -242,9 +242,10 @@ def test_the_probe_tells_whether_the_images_of_now_see_the_canvas(network, obser
 def test_the_cached_instruction_does_not_depend_on_the_images(network, observation):
     ours = network("merged")
     other = replace(observation, images={name: 255 - image for name, image in observation.images.items()})
-    caches = [ours.prefill(ours.prepare(o), NO_ROWS).cache for o in (observation, other)]
-    assert caches[0].length > 0
-    assert all(torch.equal(*pair) for pair in zip(caches[0].keys, caches[1].keys, strict=True))
+    one, two = (ours.prefill(ours.prepare(o), NO_ROWS) for o in (observation, other))
+    assert one.settled == two.settled > 0
+    assert torch.equal(one.prompt[:, : one.settled], two.prompt[:, : two.settled])
+    assert not torch.equal(one.prompt, two.prompt)
 
 
 def test_imagined_images_are_the_decoded_codes(network, vision, observation):

@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.control.observation import Observation
 from dvla_ros.denoising.canvas import Canvas, Segment
+from dvla_ros.engine.sequence_run import SettledPrefix
 from dvla_ros.errors import ConfigurationError, ObservationError
 from dvla_ros.models.prismatic import Prismatic, locate_prismatic
 from dvla_ros.models.prismatic_config import PrismaticConfig
@@ -153,7 +154,7 @@ def test_logits_are_those_of_the_published_sequence(
 def test_block_causal_prefix_is_cached_exactly(model: Prismatic, llama: LlamaForCausalLM, state: StateInput) -> None:
     net = network(model, state, "block_causal")
     context = prefilled(net)
-    assert context.cache is not None
+    assert isinstance(context.run, SettledPrefix)
     sequence = by_hand(model, state, llama, canvases())
     length = sequence.shape[1]
     sees = torch.ones(length, length, dtype=torch.bool)

@@ -1,0 +1,1 @@
+"""How fast policies decode: measured, beside the floor that the device sets and the published way of decoding."""
