@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.denoising.sampling import lowest
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.errors import ActionError
@@ -11,7 +12,7 @@ from dvla_ros.errors import ActionError
 def mask_for_training(
     tokens: Tensor,
     mask_token: int,
-    generator: torch.Generator,
+    noise: Noise,
     *,
     schedule: str = "cosine",
     min_masked: int = 1,
@@ -25,7 +26,7 @@ def mask_for_training(
     Args:
         tokens: int64 `[B, L]`, the true canvas.
         mask_token: Id written where masked.
-        generator: On the device of `tokens`.
+        noise: Of the rows of `tokens`, of which draws 0 and 1 are taken.
         schedule: Distribution of the mask ratio, see `schedules`.
         min_masked: Least number of masked positions; all free ones where there are fewer.
         frozen_prefix: int64 `[B]`, leading positions of each row that stay visible; None for none. This is how the
@@ -46,9 +47,9 @@ def mask_for_training(
     free = torch.arange(length, device=tokens.device) >= frozen_prefix.unsqueeze(1)
 
     count = free.sum(dim=1, keepdim=True)
-    ratio = schedule_named(schedule)(torch.rand(rows, 1, generator=generator, device=tokens.device), count)
+    ratio = schedule_named(schedule)(noise.uniform(1, step=TRAINING), count)
     wanted = torch.round(count * ratio).long()
-    lottery = torch.rand(rows, length, generator=generator, device=tokens.device)
+    lottery = noise.uniform(length, step=TRAINING, draw=1)
     is_masked = lowest(lottery, free, wanted.clamp_min(min_masked))
     return tokens.masked_fill(is_masked, mask_token), is_masked
 
@@ -56,7 +57,7 @@ def mask_for_training(
 def mask_independently(
     tokens: Tensor,
     mask_token: int,
-    generator: torch.Generator,
+    noise: Noise,
     *,
     least_ratio: float = 1e-3,
     fixed: Tensor | None = None,
@@ -66,16 +67,15 @@ def mask_independently(
     Args:
         tokens: int64 `[B, L]`, the true canvas.
         mask_token: Id written where masked.
-        generator: On the device of `tokens`.
+        noise: Of the rows of `tokens`, of which draws 0 and 1 are taken.
         least_ratio: epsilon of t <- (1 - epsilon) t + epsilon.
         fixed: bool `[B, L]` or `[L]`, positions that are given and never masked; None for none.
 
     Returns:
         The corrupted canvas int64 `[B, L]`, the masked positions bool `[B, L]` and the ratios t `[B, 1]`.
     """
-    rows, length = tokens.shape
-    ratio = torch.rand(rows, 1, generator=generator, device=tokens.device) * (1.0 - least_ratio) + least_ratio
-    is_masked = torch.rand(rows, length, generator=generator, device=tokens.device) < ratio
+    ratio = noise.uniform(1, step=TRAINING) * (1.0 - least_ratio) + least_ratio
+    is_masked = noise.uniform(tokens.shape[1], step=TRAINING, draw=1) < ratio
     if fixed is not None:
         is_masked = is_masked & ~fixed
     return tokens.masked_fill(is_masked, mask_token), is_masked, ratio

@@ -11,6 +11,8 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.noise import TRAINING, Noise
+from dvla_ros.denoising.sampling import sample_weights
 from dvla_ros.denoising.validation import require
 from dvla_ros.errors import ConfigurationError
 
@@ -222,16 +224,16 @@ def id_distance(vocabulary: int, device: torch.device | str = "cpu") -> Tensor:
     return value_distance(torch.arange(vocabulary, device=device))
 
 
-def sample_times(batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
-    """Training times t ~ U(0, 0.999), float32 `[B]`; `generator` on the same device."""
-    return torch.rand(batch_size, generator=generator, device=device) * LATEST_TRAINING_TIME
+def sample_times(noise: Noise) -> Tensor:
+    """Training times t ~ U(0, 0.999) of the rows, float32 `[B]`; draw 0 of the noise."""
+    return noise.uniform(step=TRAINING) * LATEST_TRAINING_TIME
 
 
 def sample_path(
     path: ProbabilityPath,
     tokens: Tensor,
     time: Tensor,
-    generator: torch.Generator,
+    noise: Noise,
     *,
     allowed: Tensor | None = None,
     fixed: Tensor | None = None,
@@ -242,7 +244,7 @@ def sample_path(
         path: Also the path of the decoder.
         tokens: int64 `[B, L]`, the true canvas x_1.
         time: float `[B]`, one per row.
-        generator: On the device of `tokens`.
+        noise: Of the rows of `tokens`, of which draw 1 is taken.
         allowed: Ids that a position may hold; None is all.
         fixed: bool `[B, L]` or `[L]`, positions that are given and stay clean; None for none.
 
@@ -250,7 +252,7 @@ def sample_path(
         int64 `[B, L]`; MASK is possible where the source is MASK.
     """
     probabilities = path.probabilities(tokens, time.unsqueeze(1), allowed)
-    drawn = torch.multinomial(probabilities.flatten(0, 1), 1, generator=generator).reshape(tokens.shape)
+    drawn = sample_weights(probabilities, noise, step=TRAINING, draw=1)
     return drawn if fixed is None else torch.where(fixed, tokens, drawn)
 
 

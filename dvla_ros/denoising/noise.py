@@ -6,11 +6,15 @@ step to step (which is what a captured CUDA graph needs).
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
 
 from dvla_ros.errors import ActionError
+
+TRAINING = -1
+"""The step of what training draws, which is of no denoising step."""
 
 _GOLDEN = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15 as a signed number: splitmix64's increment
 _FIRST = -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9: its first multiplier
@@ -68,6 +72,27 @@ class Noise:
         where single precision is fine enough for them.
         """
         return -torch.log(-torch.log1p(-self.uniform(*shape, step=step, draw=draw)))
+
+    def normal(self, *shape: int, step: int, draw: int = 0) -> Tensor:
+        """Independent standard normal numbers, float32 `[B, *shape]` (Box and Muller 1958); takes `draw` and the next.
+
+        Args:
+            shape: As for `uniform`.
+            step: Likewise.
+            draw: Likewise.
+        """
+        radius = torch.sqrt(-2.0 * torch.log(self.uniform(*shape, step=step, draw=draw)))
+        return radius * torch.cos(2.0 * torch.pi * self.uniform(*shape, step=step, draw=draw + 1))
+
+    def spread(self, times: int) -> "Noise":
+        """Of `times` rows for each row, those of one row side by side; with 1 the same noise."""
+        if times == 1:
+            return self
+        spread = copy(self)
+        copies = torch.arange(times, dtype=torch.int64, device=self.device)
+        spread._keys = _mix(self._keys.unsqueeze(1) ^ _mix(copies)).flatten()
+        spread._ahead = {}
+        return spread
 
     def _uniform(self, shape: tuple[int, ...], first: int, steps: int, draw: int) -> Tensor:
         """Of neighbouring steps, float32 `[steps, B, *shape]`."""

@@ -1,11 +1,13 @@
-"""Training examples, in the layout the networks read, and what an objective makes of them."""
+"""Training examples, and what of a network and of an objective a training step needs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from dvla_ros.denoising.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,81 @@ class Batch:
     frozen: Tensor | None = None
     moved: Tensor | None = None
 
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+def mapped(values: Any, change: Any) -> Any:
+    """A batch, targets or an exercise with `change` made to every tensor in it."""
+    if isinstance(values, Tensor):
+        return change(values)
+    if hasattr(values, "__dataclass_fields__"):
+        return type(values)(**{field.name: mapped(getattr(values, field.name), change) for field in fields(values)})
+    if isinstance(values, Mapping):
+        return {name: mapped(value, change) for name, value in values.items()}
+    return values
+
+
+class Examples(Protocol):
+    """What every batch has, whatever network reads it."""
+
+    @property
+    def targets(self) -> Targets:
+        """Of the B examples."""
+        ...
+
+    @property
+    def frozen(self) -> Tensor | None:
+        """int64 `[B]`, leading actions that were being executed already; None when there are none."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Exercise(Protocol):
+    """A batch whose corruption is drawn: what the network will be shown, and what its sums are divided by.
+
+    `counts` says by name of a part of the loss, as a scalar, how many numbers its sum is over. A mean over several
+    processes and micro-batches is the sum of their sums divided by the sum of their counts.
+    """
+
+    @property
+    def batch(self) -> Any:
+        """The examples."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, Tensor]:
+        """See above."""
+        ...
+
+
+class Objective(Protocol):
+    """What a system is trained on."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Of each part in the loss; 0 for one that is only reported."""
+        ...
+
+    def exercise(self, batch: Any, noise: Noise) -> Any:
+        """Draw the corruption of a batch; nothing is asked of the network.
+
+        Args:
+            batch: Of B examples.
+            noise: One row for each of them.
+        """
+        ...
+
+    def sums(self, learner: Any, exercise: Any) -> Mapping[str, Tensor]:
+        """Sum of each part, undivided; a part is left out where the network does not learn it.
+
+        Args:
+            learner: See `training.learner`.
+            exercise: Of `exercise`.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -63,9 +140,25 @@ class Losses:
     parts: Mapping[str, Tensor]
 
 
-class Objective(Protocol):
-    """What a system is trained on."""
+def losses_of(objective: Objective, sums: Mapping[str, Tensor], counts: Mapping[str, Tensor]) -> Losses:
+    """Sums divided by counts, and their weighted sum.
 
-    def __call__(self, model: Any, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch; `generator` draws the corruption."""
-        ...
+    Args:
+        objective: Knows the weights.
+        sums: Of one micro-batch of one process.
+        counts: What to divide by: those of the same micro-batch, or the mean of all that make up a step.
+    """
+    parts = {name: value / counts[name].clamp_min(1e-6) for name, value in sums.items()}
+    weighted = [objective.weights[name] * part for name, part in parts.items() if objective.weights[name]]
+    return Losses(torch.stack(weighted).sum(), parts)
+
+
+def losses(objective: Objective, learner: Any, batch: Examples, noise: Noise) -> Losses:
+    """All losses of one batch that is a step by itself."""
+    exercise = objective.exercise(batch, noise)
+    return losses_of(objective, objective.sums(learner, exercise), exercise.counts)
+
+
+def example_noise(seed: int, numbers: Sequence[int], device: torch.device | str = "cpu") -> Noise:
+    """What the corruption of each example is drawn from: a function of the run's seed and the example's number."""
+    return Noise([(seed << 40) + number for number in numbers], device)

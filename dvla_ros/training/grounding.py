@@ -9,44 +9,40 @@ from torch.nn import functional
 
 from dvla_ros.models.perception import POINTS, Percept
 from dvla_ros.models.vision import STRIDE
-from dvla_ros.training.batch import Batch, Losses
+from dvla_ros.training.batch import Batch, Examples
+
+PARTS = ("grounding", "localising")
+"""Names of the two losses: finding object and goal in the images, and telling where they are in space."""
 
 
-def with_grounding(losses: Losses, percept: Percept, batch: Batch, grounding: float, localising: float) -> Losses:
-    """Add both auxiliary losses with their weights; a perception that is not trained has none.
+def grounding_counts(batch: Examples) -> dict[str, Tensor]:
+    """How many points each loss is over; none where the batch does not come with any."""
+    if not isinstance(batch, Batch):
+        return {}
+    return {"grounding": _visible(batch.pixels).sum(), "localising": batch.points.isfinite().sum().float()}
 
-    Args:
-        losses: Of the actions.
-        percept: Of the batch.
-        batch: Holds the truth.
-        grounding: Weight of finding object and goal in the images.
-        localising: Weight of telling where they are, per normalised unit of the state's x, y, z (about 0.12 m).
-    """
-    if not percept.tokens.requires_grad:
-        return losses
+
+def grounding_sums(percept: Percept | None, batch: Examples) -> dict[str, Tensor]:
+    """Both losses, undivided; none of a perception that is not trained."""
+    if percept is None or not isinstance(batch, Batch):
+        return {}
     height, width = batch.images.shape[-2:]
-    found = grounding_loss(percept, batch.pixels, height, width)
-    located = localising_loss(percept, batch.points)
-    return Losses(
-        losses.total + grounding * found + localising * located,
-        {**losses.parts, "grounding": found, "localising": located},
-    )
+    found = grounding_errors(percept, batch.pixels, height, width)
+    return {"grounding": found.sum(), "localising": localising_errors(percept, batch.points).sum()}
 
 
-def localising_loss(percept: Percept, points: Tensor) -> Tensor:
-    """Mean absolute error of the located points where they are known; 0 where none is.
+def localising_errors(percept: Percept, points: Tensor) -> Tensor:
+    """Absolute errors `[B, 2, 3]` of the located points, per normalised unit of the state's x, y, z (about 0.12 m).
 
     Args:
         percept: Of B observations.
-        points: True positions `[B, 2, 3]`, NaN where they are not known.
+        points: True positions `[B, 2, 3]`, NaN where they are not known: 0 there.
     """
-    known = points.isfinite()
-    error = (percept.points - points.nan_to_num()).abs() * known
-    return error.sum() / known.sum().clamp_min(1)
+    return (percept.points - points.nan_to_num()).abs() * points.isfinite()
 
 
-def grounding_loss(percept: Percept, pixels: Tensor, height: int, width: int) -> Tensor:
-    """Heat-map cross-entropy and position error of the supervised keypoints, where they are known and in view.
+def grounding_errors(percept: Percept, pixels: Tensor, height: int, width: int) -> Tensor:
+    """Heat-map cross-entropy and position error of the supervised keypoints, `[B, C, 2]`; 0 where not known or seen.
 
     Args:
         percept: Of B observations.
@@ -54,12 +50,17 @@ def grounding_loss(percept: Percept, pixels: Tensor, height: int, width: int) ->
         height: Image height in pixels.
         width: Image width in pixels.
     """
+    visible = _visible(pixels)
     pixels = pixels.nan_to_num(nan=-1.0)  # out of view: NaN times 0 would still be NaN
-    visible = ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
     cells = _bilinear_cells(pixels.clamp(0.0, 1.0), height // STRIDE, width // STRIDE)
     cross_entropy = -(cells * percept.log_places[:, :, :POINTS]).sum(dim=-1)
     distance = (percept.positions[:, :, :POINTS] - pixels).abs().sum(dim=-1)
-    return ((cross_entropy + 5.0 * distance) * visible).sum() / visible.sum().clamp_min(1.0)
+    return (cross_entropy + 5.0 * distance) * visible
+
+
+def _visible(pixels: Tensor) -> Tensor:
+    """1 where a point is known and in view, else 0, float `[B, C, 2]`."""
+    return ((pixels > 0.0) & (pixels < 1.0)).all(dim=-1).float()
 
 
 def _bilinear_cells(pixels: Tensor, rows: int, columns: int) -> Tensor:

@@ -121,16 +121,14 @@ def _tokens(
 def _dd_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(DD_VLA, config, demonstrations, statistics)
     options = objective_settings(DdVlaObjectiveConfig, config.objective)
-    objective = DdVlaObjective(options, torch.from_numpy(token_values(tokens.codec)).float())
+    objective = DdVlaObjective(options, tokens.network.canvas, torch.from_numpy(token_values(tokens.codec)).float())
     return Recipe(tokens.config, tokens.targets, objective, tokens.write_codec)
 
 
 def _llada_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(LLADA_VLA, config, demonstrations, statistics)
     options = objective_settings(LladaVlaObjectiveConfig, config.objective)
-    return Recipe(
-        tokens.config, tokens.targets, LladaVlaObjective(options, tokens.codec.vocabulary), tokens.write_codec
-    )
+    return Recipe(tokens.config, tokens.targets, LladaVlaObjective(options, tokens.network.canvas), tokens.write_codec)
 
 
 def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
@@ -141,7 +139,7 @@ def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Da
         raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder=flow.")
     network = replace(tokens.network, rate_head=flow.path == "head")
     distance = embedding_distance(token_table(network, config))
-    objective = DfmVlaObjective(options, flow, network.vocabulary, distance)
+    objective = DfmVlaObjective(options, flow, network.canvas, distance)
     return Recipe(replace(tokens.config, model=network), tokens.targets, objective, tokens.write_codec)
 
 

@@ -19,6 +19,7 @@ from dvla_ros.denoising.flow_paths import (
     sample_times,
     value_distance,
 )
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.errors import ConfigurationError
 
 TABLE = torch.randn(7, 5, generator=seeded(3))
@@ -200,7 +201,7 @@ def test_noisy_canvases_have_the_paths_distribution(path):
     tokens = torch.tensor([1, 5]).expand(2, 10_000, 2).flatten(1)
     time = torch.tensor([0.15, 0.6])
 
-    noisy = sample_path(path, tokens, time, seeded(0))
+    noisy = sample_path(path, tokens, time, Noise([0, 1]))
 
     expected = path.probabilities(tokens[:, :2], time.unsqueeze(1))
     for row in range(2):
@@ -213,7 +214,9 @@ def test_noisy_canvases_keep_fixed_positions_and_every_segments_vocabulary():
     tokens = torch.tensor([[1, 3, 6, 0, 2]]).expand(500, 5)
     fixed = torch.tensor([True, False, False, True, False])
 
-    noisy = sample_path(MixturePath(7), tokens, torch.zeros(500), seeded(1), allowed=MIXED.allowed(), fixed=fixed)
+    noisy = sample_path(
+        MixturePath(7), tokens, torch.zeros(500), Noise(range(500)), allowed=MIXED.allowed(), fixed=fixed
+    )
 
     assert torch.equal(noisy[:, fixed], tokens[:, fixed])
     assert noisy[:, 1].unique().tolist() == [0, 1, 2, 3]
@@ -222,13 +225,13 @@ def test_noisy_canvases_keep_fixed_positions_and_every_segments_vocabulary():
 
 def test_noisy_canvases_repeat_with_their_seed():
     tokens = torch.zeros(2, 50, dtype=torch.int64)
-    first, again, other = (sample_path(METRIC[4], tokens, torch.tensor([0.1, 0.2]), seeded(s)) for s in (4, 4, 5))
+    first, again, other = (sample_path(METRIC[4], tokens, torch.tensor([0.1, 0.2]), Noise([s, s])) for s in (4, 4, 5))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_training_times_stop_short_of_1():
-    drawn = sample_times(100_000, seeded(0))
+    drawn = sample_times(Noise(range(100_000)))
     assert 0.998 < drawn.max() <= 0.999
     assert abs(drawn.mean() - 0.4995) < 0.005
 

@@ -2,10 +2,12 @@
 
 import torch
 
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.models.canvas_io import SegmentSizes
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.models.small_vla import SmallVla, SmallVlaConfig
-from dvla_ros.training.batch import Batch, Targets
+from dvla_ros.training.batch import Batch, Targets, losses
+from dvla_ros.training.learner import SmallLearner
 
 VOCABULARY = 16
 ROWS, COLUMNS = 2, 7
@@ -20,6 +22,15 @@ def tiny_config(*segments, **changes):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def noise(rows, seed=0):
+    return Noise([1000 * seed + row for row in range(rows)])
+
+
+def found_losses(objective, model, batch, seed=0):
+    """All losses of one batch; the same seed draws the same corruption."""
+    return losses(objective, SmallLearner(model), batch, noise(len(batch), seed))
 
 
 def random_batch(tokens, seen=None):
@@ -60,13 +71,13 @@ class FixedLogits(SmallVla):
 
 def learn(model, objective, batch, steps, learning_rate=5e-3):
     """Fit one batch; returns the parts of the loss in every step."""
-    optimiser, generator, history = torch.optim.AdamW(model.parameters(), lr=learning_rate), seeded(3), []
-    for _ in range(steps):
-        losses = objective(model, batch, generator)
+    optimiser, history = torch.optim.AdamW(model.parameters(), lr=learning_rate), []
+    for step in range(steps):
+        found = found_losses(objective, model, batch, seed=step)
         optimiser.zero_grad()
-        losses.total.backward()
+        found.total.backward()
         optimiser.step()
-        history.append({name: part.item() for name, part in losses.parts.items()})
+        history.append({name: part.item() for name, part in found.parts.items()})
     return history
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_vla import seeded
+from tiny_vla import found_losses, noise
 from torch.nn import functional
 
 from dvla_ros.control.observation import Observation
@@ -171,11 +171,10 @@ def test_dfm_vla_is_trained_on_the_metric_that_its_policy_decodes_with(saved):
         torch.zeros(4, 2, 3),
         recipe.targets.rows(torch.arange(4)),
     )
-    recipe.objective(model, batch, seeded())
+    found_losses(recipe.objective, model, batch)
     path = FlowConfig().probability_path(model.config.vocabulary, embedding_distance(model.token_table("action")))
-    generator = seeded()
-    time = sample_times(8, generator)
-    expected = sample_path(path, tokens.repeat_interleave(2, dim=0), time, generator)
+    spread = noise(4).spread(2)
+    expected = sample_path(path, tokens.repeat_interleave(2, dim=0), sample_times(spread), spread)
     assert torch.equal(model.canvases, expected) and (expected != tokens.repeat_interleave(2, dim=0)).any()
     assert not model.segments["action"].token.weight.requires_grad
 

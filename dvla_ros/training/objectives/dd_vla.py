@@ -1,17 +1,21 @@
 """Discrete Diffusion VLA: cross-entropy of masked action tokens (arXiv 2508.20072, section 3.3)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.corruption import mask_for_training
+from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.small_vla import SmallVla
-from dvla_ros.training.batch import Batch, Losses
-from dvla_ros.training.grounding import with_grounding
+from dvla_ros.training.batch import Examples
+from dvla_ros.training.grounding import grounding_counts, grounding_sums
+from dvla_ros.training.learner import TokenLearner
+from dvla_ros.training.objectives.frozen_rows import frozen_steps, leading_rows, require_share
 from dvla_ros.training.smooth_targets import smooth_targets
 
 Average = Literal["canvas", "tokens"]
@@ -32,6 +36,7 @@ class DdVlaObjectiveConfig:
             this name).
         average: `tokens`, over all masked tokens of the batch (released); `canvas`, over those of each canvas, then
             over the canvases, so that a canvas with few of them counts as much as one with many.
+        inpainting: Share of the chunks whose first rows are given, as when they are being executed, see `leading_rows`.
         neighbours: Standard deviation in bins of the target distribution over neighbouring bins; 0 is one-hot.
         expectation: Weight of the L1 between the action and the expectation of the bin centres (DiscreteRTC, 0.1).
         grounding: Weight of finding the sentence's object and goal in the images.
@@ -42,6 +47,7 @@ class DdVlaObjectiveConfig:
     schedule: str = "cosine"
     no_mask_token_prob: float = 0.0
     average: Average = "canvas"
+    inpainting: float = 0.0
     neighbours: float = 0.8
     expectation: float = 0.1
     grounding: float = 0.15
@@ -54,7 +60,27 @@ class DdVlaObjectiveConfig:
             raise ConfigurationError(f"no_mask_token_prob must be in 0..1, below 1, got {self.no_mask_token_prob}.")
         if self.average not in get_args(Average):
             raise ConfigurationError(f"average must be one of {get_args(Average)}, got {self.average!r}.")
+        require_share("inpainting", self.inpainting)
         schedule_named(self.schedule)
+
+
+@dataclass(frozen=True)
+class MaskedExercise:
+    """Masked canvases.
+
+    Attributes:
+        batch: The examples.
+        counts: See `training.batch.Exercise`.
+        tokens: int64 `[B * masks, L]`, complete.
+        canvas: Likewise, masked.
+        share: float `[B * masks, L]`, what each token counts in the sums; 0 where it is shown.
+    """
+
+    batch: Examples
+    counts: Mapping[str, Tensor]
+    tokens: Tensor
+    canvas: Tensor
+    share: Tensor
 
 
 class DdVlaObjective:
@@ -62,58 +88,56 @@ class DdVlaObjective:
 
     Args:
         config: Weights.
+        canvas: Of one segment, a token for each number.
         centres: float `[V]`, the number each token stands for.
     """
 
-    def __init__(self, config: DdVlaObjectiveConfig, centres: Tensor) -> None:
-        self._config = config
-        self._centres = centres
+    def __init__(self, config: DdVlaObjectiveConfig, canvas: Canvas, centres: Tensor) -> None:
+        self._config, self._canvas, self._centres = config, canvas, centres
         self._targets = smooth_targets(len(centres), config.neighbours)
+        self.weights = {
+            "tokens": 1.0,
+            "expectation": config.expectation,
+            "grounding": config.grounding,
+            "localising": config.localising,
+        }
 
-    def __call__(self, model: SmallVla, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch."""
-        config = self._config
+    def exercise(self, batch: Examples, noise: Noise) -> MaskedExercise:
+        """See `Objective`."""
+        config, mask_token = self._config, self._canvas.mask_token
         assert batch.targets.tokens is not None
-        prefix = model.prefill(batch.images, batch.text, batch.state, moved=batch.moved)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
+        given, spread = self._given_tokens(batch, noise), noise.spread(config.masks)
         canvas, masked = mask_for_training(
-            tokens,
-            model.config.vocabulary,
-            generator,
-            schedule=config.schedule,
-            frozen_prefix=self._frozen_tokens(batch, tokens),
+            tokens, mask_token, spread, schedule=config.schedule, frozen_prefix=given.repeat_interleave(config.masks)
         )
-        canvas = self._partly_shown(canvas, tokens, generator)
-        logits = model.logits(prefix.repeat(config.masks), canvas)
+        if config.no_mask_token_prob:
+            shown = spread.uniform(tokens.shape[1], step=TRAINING, draw=2) < config.no_mask_token_prob
+            canvas = torch.where(shown, tokens, canvas)
+        share = masked.float()
+        if config.average == "canvas":
+            share = share / masked.sum(dim=1, keepdim=True).clamp_min(1)
+        count = share.sum()
+        counts = {"tokens": count, "expectation": count, **grounding_counts(batch)}
+        return MaskedExercise(batch, counts, tokens, canvas, share)
+
+    def sums(self, learner: TokenLearner, exercise: MaskedExercise) -> Mapping[str, Tensor]:
+        """See `Objective`."""
+        prefix = learner.prefix(exercise.batch, self._config.masks)
+        logits = learner.logits(prefix, exercise.canvas)
         assert isinstance(logits, Tensor)
-        cross_entropy, expectation = self._action_losses(logits, tokens, masked)
-        total = cross_entropy + config.expectation * expectation
-        losses = Losses(total, {"tokens": cross_entropy, "expectation": expectation})
-        return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
+        log_p = torch.log_softmax(logits.float(), dim=-1)
+        targets, centres = self._targets.to(logits.device), self._centres.to(logits.device)
+        cross_entropy = -(targets[exercise.tokens] * log_p).sum(dim=-1)
+        error = (log_p.exp() @ centres - centres[exercise.tokens]).abs()
+        return {
+            "tokens": (cross_entropy * exercise.share).sum(),
+            "expectation": (error * exercise.share).sum(),
+            **grounding_sums(learner.percept(prefix), exercise.batch),
+        }
 
-    def _frozen_tokens(self, batch: Batch, tokens: Tensor) -> Tensor | None:
-        """Leading tokens that the network is given, int64 `[B * masks]`: of actions that were being executed."""
-        if batch.frozen is None:
-            return None
-        horizon = batch.targets.actions.shape[1]
-        return (batch.frozen * (tokens.shape[1] // horizon)).repeat_interleave(self._config.masks)
-
-    def _partly_shown(self, canvas: Tensor, tokens: Tensor, generator: torch.Generator) -> Tensor:
-        probability = self._config.no_mask_token_prob
-        if probability == 0:
-            return canvas
-        shown = torch.rand(tokens.shape, generator=generator, device=tokens.device) < probability
-        return torch.where(shown, tokens, canvas)
-
-    def _action_losses(self, logits: Tensor, tokens: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = torch.log_softmax(logits, dim=-1)
-        share = self._shares(masked)
-        cross_entropy = -(self._targets[tokens] * log_p).sum(dim=-1)
-        error = (log_p.exp() @ self._centres - self._centres[tokens]).abs()
-        return (cross_entropy * share).sum(), (error * share).sum()
-
-    def _shares(self, masked: Tensor) -> Tensor:
-        """What each token counts in the average, float `[B, L]`."""
-        if self._config.average == "tokens":
-            return masked / masked.sum().clamp_min(1)
-        return masked / masked.sum(dim=1, keepdim=True).clamp_min(1) / len(masked)
+    def _given_tokens(self, batch: Examples, noise: Noise) -> Tensor:
+        """Leading tokens that the network is given, int64 `[B]`: of actions that were being executed, or as if."""
+        rows = self._canvas.length // batch.targets.actions.shape[1]
+        drawn = leading_rows(self._config.inpainting, self._canvas, batch, noise).sum(dim=1)
+        return torch.maximum(frozen_steps(batch) * rows, drawn)

@@ -1,19 +1,22 @@
 """DFM-VLA: recover the chunk from a point of the probability path that ends in it (arXiv 2603.26320)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.flow import FlowConfig
 from dvla_ros.denoising.flow_losses import rate_loss
 from dvla_ros.denoising.flow_paths import MixturePath, ProbabilityPath, sample_path, sample_times
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.state import Scores
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.small_vla import SmallVla
-from dvla_ros.training.batch import Batch, Losses
-from dvla_ros.training.grounding import with_grounding
-from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, mean_where
+from dvla_ros.training.batch import Examples
+from dvla_ros.training.grounding import grounding_counts, grounding_sums
+from dvla_ros.training.learner import TokenLearner
+from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens
 from dvla_ros.training.smooth_targets import smooth_targets
 
 
@@ -48,6 +51,27 @@ class DfmVlaObjectiveConfig:
             )
 
 
+@dataclass(frozen=True)
+class PathExercise:
+    """Canvases on their way.
+
+    Attributes:
+        batch: The examples.
+        counts: See `training.batch.Exercise`.
+        tokens: int64 `[B * draws, L]`, the end of the path.
+        noisy: Likewise, a point of it.
+        time: float `[B * draws]` of that point.
+        taught: bool `[B * draws, L]`.
+    """
+
+    batch: Examples
+    counts: Mapping[str, Tensor]
+    tokens: Tensor
+    noisy: Tensor
+    time: Tensor
+    taught: Tensor
+
+
 class DfmVlaObjective:
     """x_t ~ p_t(. | x_1) with t ~ U(0, 1); cross-entropy of x_1 on all tokens, and the rate head's loss.
 
@@ -56,39 +80,48 @@ class DfmVlaObjective:
     Args:
         config: Weights.
         flow: Settings of the path.
-        vocabulary: V of the canvas.
+        canvas: Of one segment.
         distance: Of the embedding path, `[V, V]`.
     """
 
-    def __init__(self, config: DfmVlaObjectiveConfig, flow: FlowConfig, vocabulary: int, distance: Tensor) -> None:
-        self._config = config
-        self._path: ProbabilityPath = flow.probability_path(vocabulary, distance)
-        self._targets = smooth_targets(vocabulary, config.neighbours)
+    def __init__(self, config: DfmVlaObjectiveConfig, flow: FlowConfig, canvas: Canvas, distance: Tensor) -> None:
+        self._config, self._canvas = config, canvas
+        self._path: ProbabilityPath = flow.probability_path(canvas.vocabulary, distance)
+        self._targets = smooth_targets(canvas.vocabulary, config.neighbours)
+        self.weights = {
+            "tokens": 1.0,
+            "rates": config.rates,
+            "grounding": config.grounding,
+            "localising": config.localising,
+        }
 
-    def __call__(self, model: SmallVla, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch."""
-        config = self._config
+    def exercise(self, batch: Examples, noise: Noise) -> PathExercise:
+        """See `Objective`."""
+        draws, canvas = self._config.draws, self._canvas
         assert batch.targets.tokens is not None
-        prefix = model.prefill(batch.images, batch.text, batch.state)
-        tokens = batch.targets.tokens.repeat_interleave(config.draws, dim=0)
-        time = sample_times(len(tokens), generator, tokens.device)
-        canvas = model.config.canvas
-        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(config.draws)
-        noisy = sample_path(self._path, tokens, time, generator, fixed=frozen.given)
-        answer = model.logits(prefix.repeat(config.draws), noisy)
-        scores = answer if isinstance(answer, Scores) else Scores(answer)
-        log_p = torch.log_softmax(scores.logits, dim=-1)
-        cross_entropy = mean_where(-(self._targets[tokens] * log_p).sum(dim=-1), ~frozen.untaught)
-        total, parts = cross_entropy, {"tokens": cross_entropy}
-        if scores.rates is not None:
-            rates = mean_where(self._rate_losses(scores.rates, noisy, tokens, time), ~frozen.untaught)
-            total, parts = total + config.rates * rates, {**parts, "rates": rates}
-        losses = Losses(total, parts)
-        return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
+        tokens, spread = batch.targets.tokens.repeat_interleave(draws, dim=0), noise.spread(draws)
+        time = sample_times(spread)
+        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(draws)
+        noisy = sample_path(self._path, tokens, time, spread, fixed=frozen.given)
+        taught = ~frozen.untaught
+        counts = {"tokens": taught.sum(), "rates": taught.sum(), **grounding_counts(batch)}
+        return PathExercise(batch, counts, tokens, noisy, time, taught)
 
-    def _rate_losses(self, rates: Tensor, noisy: Tensor, tokens: Tensor, time: Tensor) -> Tensor:
-        """Of each position, float `[B, L]`."""
+    def sums(self, learner: TokenLearner, exercise: PathExercise) -> Mapping[str, Tensor]:
+        """See `Objective`."""
+        prefix = learner.prefix(exercise.batch, self._config.draws)
+        answer = learner.logits(prefix, exercise.noisy)
+        scores = answer if isinstance(answer, Scores) else Scores(answer)
+        targets = self._targets.to(scores.logits.device)[exercise.tokens]
+        cross_entropy = -(targets * torch.log_softmax(scores.logits.float(), dim=-1)).sum(dim=-1)
+        sums = {"tokens": (cross_entropy * exercise.taught).sum()}
+        if scores.rates is not None:
+            sums["rates"] = (self._rate_losses(scores.rates, exercise) * exercise.taught).sum()
+        return sums | grounding_sums(learner.percept(prefix), exercise.batch)
+
+    def _rate_losses(self, rates: Tensor, exercise: PathExercise) -> Tensor:
+        """Of each position, float `[B * draws, L]`."""
         if not isinstance(self._path, MixturePath):
             raise ConfigurationError("A network with a rate head is trained on the mixture path; set path=head.")
-        weight = self._path.hazard(time).clamp(max=self._config.greatest_weight)
-        return rate_loss(rates, noisy, tokens, weight.flatten())
+        weight = self._path.hazard(exercise.time).clamp(max=self._config.greatest_weight)
+        return rate_loss(rates, exercise.noisy, exercise.tokens, weight.flatten())

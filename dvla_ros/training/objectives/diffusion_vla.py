@@ -1,17 +1,18 @@
 """DiffusionVLA: predict the noise in the chunk, and the words that come before it (arXiv 2412.03293)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.noise_prediction import noise_prediction_loss
-from dvla_ros.models.perception import Percept
-from dvla_ros.models.small_divla import SmallDivla
-from dvla_ros.training.batch import Batch, Losses
-from dvla_ros.training.grounding import with_grounding
+from dvla_ros.models.noise_prediction import noise_prediction_errors
+from dvla_ros.training.batch import Examples
+from dvla_ros.training.grounding import grounding_counts, grounding_sums
+from dvla_ros.training.learner import ReasoningLearner
 from dvla_ros.training.objectives.frozen_rows import frozen_steps
 
 
@@ -42,6 +43,23 @@ class DiffusionVlaObjectiveConfig:
             raise ConfigurationError(f"draws must be 1 or more and weights 0 or more, got {self}.")
 
 
+@dataclass(frozen=True)
+class NoiseExercise:
+    """A batch whose noise is drawn.
+
+    Attributes:
+        batch: The examples.
+        counts: See `training.batch.Exercise`.
+        noise: One row for each chunk and draw.
+        taught: bool `[B * draws, H]`, rows whose noise is in the loss.
+    """
+
+    batch: Examples
+    counts: Mapping[str, Tensor]
+    noise: Noise
+    taught: Tensor
+
+
 class DiffusionVlaObjective:
     """Mean squared error of the noise, cross-entropy of each word given those before it.
 
@@ -51,39 +69,37 @@ class DiffusionVlaObjective:
 
     def __init__(self, config: DiffusionVlaObjectiveConfig) -> None:
         self._config = config
+        self.weights = {
+            "noise": 1.0,
+            "reasoning": config.reasoning,
+            "grounding": config.grounding,
+            "localising": config.localising,
+        }
 
-    def __call__(self, model: SmallDivla, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch."""
-        config = self._config
-        percept, condition, words = self._understood(model, batch)
-        noise = self._noise_loss(model, model.encode_condition(condition, batch.state), batch, generator)
-        parts = {"noise": noise, **words}
-        total = noise + config.reasoning * sum(words.values(), torch.zeros_like(noise))
-        return with_grounding(Losses(total, parts), percept, batch, config.grounding, config.localising)
-
-    def _understood(self, model: SmallDivla, batch: Batch) -> tuple[Percept, Tensor, dict[str, Tensor]]:
-        """What was perceived, the condition, and the loss of the words where there are any."""
-        if not self._config.reason:
-            prompt = model.prefill(batch.images, batch.text, batch.state)
-            return prompt.percept, model.condition(prompt, None), {}
-        reasoning = batch.targets.reasoning
-        if reasoning is None:
-            raise ConfigurationError("There is no reasoning to learn from; give targets that have it, or reason=false.")
-        taught = model.teach(batch.images, batch.text, batch.state, reasoning)
-        words = functional.cross_entropy(taught.logits.flatten(0, 1), reasoning.flatten(), ignore_index=-1)
-        return taught.percept, taught.condition, {"reasoning": words}
-
-    def _noise_loss(self, model: SmallDivla, condition: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:
-        draws = self._config.draws
-        actions = batch.targets.actions.repeat_interleave(draws, dim=0)
+    def exercise(self, batch: Examples, noise: Noise) -> NoiseExercise:
+        """See `Objective`."""
+        draws, actions, reasoning = self._config.draws, batch.targets.actions, batch.targets.reasoning
         row = torch.arange(actions.shape[1], device=actions.device)
-        executing = row < frozen_steps(batch).unsqueeze(1).repeat_interleave(draws, dim=0)
-        return noise_prediction_loss(
-            model.policy_head,
-            condition.repeat_interleave(draws, dim=0),
-            actions,
-            executing,
-            generator,
-            config=model.config.ddim(),
-            count_padding=False,
-        )
+        taught = (row >= frozen_steps(batch).unsqueeze(1)).repeat_interleave(draws, dim=0)
+        counts = {"noise": taught.sum() * actions.shape[2], **grounding_counts(batch)}
+        if self._config.reason:
+            if reasoning is None:
+                raise ConfigurationError(
+                    "There is no reasoning to learn from; give targets that have it, or reason=false."
+                )
+            counts["reasoning"] = (reasoning >= 0).sum()
+        return NoiseExercise(batch, counts, noise.spread(draws), taught)
+
+    def sums(self, learner: ReasoningLearner, exercise: NoiseExercise) -> Mapping[str, Tensor]:
+        """See `Objective`."""
+        batch, draws = exercise.batch, self._config.draws
+        found = learner.understand(batch, self._config.reason)
+        condition = found.condition.repeat_interleave(draws, dim=0)
+        actions = batch.targets.actions.repeat_interleave(draws, dim=0)
+        errors = noise_prediction_errors(learner.head, condition, actions, exercise.noise, config=learner.levels)
+        sums = {"noise": (errors * exercise.taught.unsqueeze(-1)).sum()}
+        if found.words is not None:
+            assert batch.targets.reasoning is not None
+            words, said = found.words.float().flatten(0, 1), batch.targets.reasoning.flatten()
+            sums["reasoning"] = functional.cross_entropy(words, said, ignore_index=-1, reduction="sum")
+        return sums | grounding_sums(found.percept, batch)

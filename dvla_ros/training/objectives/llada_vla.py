@@ -1,16 +1,19 @@
 """LLaDA-VLA: localised special-token classification (arXiv 2509.06932, section 3.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.corruption import mask_independently
+from dvla_ros.denoising.noise import Noise
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.small_vla import SmallVla
-from dvla_ros.training.batch import Batch, Losses
-from dvla_ros.training.grounding import with_grounding
-from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens
+from dvla_ros.training.batch import Examples
+from dvla_ros.training.grounding import grounding_counts, grounding_sums
+from dvla_ros.training.learner import TokenLearner
+from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, leading_rows, require_share
 from dvla_ros.training.smooth_targets import smooth_targets
 
 
@@ -21,6 +24,7 @@ class LladaVlaObjectiveConfig:
     Attributes:
         masks: Differently masked canvases per observation; the prefix is shared among them.
         weight: `none` (LLaDA-VLA), or `inverse_time`: 1/t, the generic LLaDA loss.
+        inpainting: Share of the chunks whose first rows are given, as when they are being executed, see `leading_rows`.
         neighbours: Standard deviation in intervals of the target distribution; 0 is one-hot, as published.
         grounding: Weight of finding the sentence's object and goal in the images.
         localising: Weight of telling where these two are.
@@ -28,6 +32,7 @@ class LladaVlaObjectiveConfig:
 
     masks: int = 2
     weight: str = "none"
+    inpainting: float = 0.0
     neighbours: float = 0.0
     grounding: float = 0.15
     localising: float = 2.0
@@ -35,37 +40,68 @@ class LladaVlaObjectiveConfig:
     def __post_init__(self) -> None:
         if self.masks < 1 or min(self.neighbours, self.grounding, self.localising) < 0:
             raise ConfigurationError(f"masks must be 1 or more and weights 0 or more, got {self}.")
+        require_share("inpainting", self.inpainting)
         if self.weight not in ("none", "inverse_time"):
             raise ConfigurationError(f"weight must be none or inverse_time, got {self.weight!r}.")
+
+
+@dataclass(frozen=True)
+class MaskedExercise:
+    """Masked canvases.
+
+    Attributes:
+        batch: The examples.
+        counts: See `training.batch.Exercise`.
+        tokens: int64 `[B * masks, L]`, complete.
+        canvas: Likewise, masked.
+        share: float `[B * masks, L]`, what each token counts in the sum; 0 where it is shown or not taught.
+    """
+
+    batch: Examples
+    counts: Mapping[str, Tensor]
+    tokens: Tensor
+    canvas: Tensor
+    share: Tensor
 
 
 class LladaVlaObjective:
     """t ~ U(0, 1), each token masked with probability t; cross-entropy over the special tokens alone, no shift.
 
     Rows that were being executed are given and not taught, see `frozen_rows`.
+
+    Args:
+        config: Weights.
+        canvas: Of one segment.
     """
 
-    def __init__(self, config: LladaVlaObjectiveConfig, vocabulary: int) -> None:
-        self._config = config
-        self._targets = smooth_targets(vocabulary, config.neighbours)
+    def __init__(self, config: LladaVlaObjectiveConfig, canvas: Canvas) -> None:
+        self._config, self._canvas = config, canvas
+        self._targets = smooth_targets(canvas.vocabulary, config.neighbours)
+        self.weights = {"tokens": 1.0, "grounding": config.grounding, "localising": config.localising}
 
-    def __call__(self, model: SmallVla, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch."""
-        config = self._config
+    def exercise(self, batch: Examples, noise: Noise) -> MaskedExercise:
+        """See `Objective`."""
+        config, canvas = self._config, self._canvas
         assert batch.targets.tokens is not None
-        prefix = model.prefill(batch.images, batch.text, batch.state, moved=batch.moved)
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
-        canvas = model.config.canvas
-        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch)).repeat(config.masks)
-        noisy, masked, ratio = mask_independently(tokens, canvas.mask_token, generator, fixed=frozen.given)
-        logits = model.logits(prefix.repeat(config.masks), noisy)
-        assert isinstance(logits, Tensor)
-        loss = self._masked_loss(logits, tokens, masked, ratio, ~frozen.untaught)
-        losses = Losses(loss, {"tokens": loss})
-        return with_grounding(losses, prefix.percept, batch, config.grounding, config.localising)
+        frozen = frozen_positions(batch, canvas, rows_are_tokens=has_row_tokens(canvas, batch))
+        given = frozen.given | leading_rows(config.inpainting, canvas, batch, noise)
+        given, taught = (part.repeat_interleave(config.masks, dim=0) for part in (given, ~frozen.untaught))
+        spread = noise.spread(config.masks)
+        noisy, masked, ratio = mask_independently(tokens, canvas.mask_token, spread, fixed=given)
+        if config.weight == "inverse_time":
+            share, count = (masked & taught) / ratio, (taught & ~given).sum()
+        else:
+            share = (masked & taught).float()
+            count = share.sum()
+        return MaskedExercise(batch, {"tokens": count, **grounding_counts(batch)}, tokens, noisy, share)
 
-    def _masked_loss(self, logits: Tensor, tokens: Tensor, masked: Tensor, ratio: Tensor, taught: Tensor) -> Tensor:
-        cross_entropy = -(self._targets[tokens] * torch.log_softmax(logits, dim=-1)).sum(dim=-1)
-        if self._config.weight == "inverse_time":
-            return (cross_entropy * (masked & taught) / ratio).sum() / taught.sum().clamp_min(1)
-        return (cross_entropy * (masked & taught)).sum() / (masked & taught).sum().clamp_min(1)
+    def sums(self, learner: TokenLearner, exercise: MaskedExercise) -> Mapping[str, Tensor]:
+        """See `Objective`."""
+        prefix = learner.prefix(exercise.batch, self._config.masks)
+        logits = learner.logits(prefix, exercise.canvas)
+        assert isinstance(logits, Tensor)
+        targets = self._targets.to(logits.device)[exercise.tokens]
+        cross_entropy = -(targets * torch.log_softmax(logits.float(), dim=-1)).sum(dim=-1)
+        found = grounding_sums(learner.percept(prefix), exercise.batch)
+        return {"tokens": (cross_entropy * exercise.share).sum(), **found}

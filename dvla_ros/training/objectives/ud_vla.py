@@ -1,5 +1,6 @@
 """UD-VLA: future images and action tokens, masked independently and recovered together (arXiv 2511.01718)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -7,12 +8,13 @@ import torch
 from torch import Tensor
 
 from dvla_ros.denoising.canvas import FREE, Canvas
+from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.denoising.sampling import lowest
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.models.small_vla import SmallVla
-from dvla_ros.training.batch import Batch, Losses
-from dvla_ros.training.grounding import with_grounding
-from dvla_ros.training.objectives.frozen_rows import FrozenPositions, frozen_positions, mean_where
+from dvla_ros.training.batch import Examples
+from dvla_ros.training.grounding import grounding_counts, grounding_sums
+from dvla_ros.training.learner import TokenLearner
+from dvla_ros.training.objectives.frozen_rows import FrozenPositions, frozen_positions
 from dvla_ros.training.smooth_targets import smooth_targets
 
 Stage = Literal["world_model", "joint"]
@@ -65,6 +67,23 @@ class UdVlaObjectiveConfig:
             raise ConfigurationError(f"mask_ratios must lie in 0..1, above 0, got {self.mask_ratios}.")
 
 
+@dataclass(frozen=True)
+class JointExercise:
+    """Canvases of images and actions, each masked.
+
+    Attributes:
+        batch: The examples.
+        counts: See `training.batch.Exercise`.
+        canvas: int64 `[B, L]`, masked.
+        supervised: bool `[B, L]`.
+    """
+
+    batch: Examples
+    counts: Mapping[str, Tensor]
+    canvas: Tensor
+    supervised: Tensor
+
+
 class UdVlaObjective:
     """Two segments, two independent mask ratios, one weighted cross-entropy.
 
@@ -78,48 +97,63 @@ class UdVlaObjective:
     """
 
     def __init__(self, config: UdVlaObjectiveConfig, canvas: Canvas, end: int | None = None) -> None:
-        self._config = config
-        self._end = end
+        self._config, self._canvas, self._end = config, canvas, end
         self._span = canvas.span(_ACTION)
-        self._mask_token = canvas.mask_token
         self._targets = smooth_targets(canvas.segments[-1].vocabulary, config.neighbours)
         borders = [token != FREE for s in canvas.segments for token in (s.prefilled or (FREE,) * s.length)]
         self._border = torch.tensor(borders)
+        self.weights = {
+            "all": 1.0,
+            "images": 0.0,
+            "tokens": 0.0,
+            "grounding": config.grounding,
+            "localising": config.localising,
+        }
 
-    def __call__(self, model: SmallVla, batch: Batch, generator: torch.Generator) -> Losses:
-        """All losses of one batch."""
-        assert batch.targets.tokens is not None
-        tokens = batch.targets.tokens
-        prefix = model.prefill(batch.images, batch.text, batch.state, batch.targets.seen)
-        frozen = frozen_positions(batch, model.config.canvas, rows_are_tokens=self._end is None)
-        masked, supervised = self._corruption(tokens, frozen, generator)
-        logits = model.logits(prefix, tokens.masked_fill(masked, self._mask_token))
+    def exercise(self, batch: Examples, noise: Noise) -> JointExercise:
+        """See `Objective`."""
+        tokens, split = batch.targets.tokens, self._span.start
+        assert tokens is not None
+        frozen = frozen_positions(batch, self._canvas, rows_are_tokens=self._end is None)
+        masked, supervised = self._corruption(tokens, frozen, noise)
+        images, actions = supervised[:, :split].sum(), supervised[:, split:].sum()
+        counts = {
+            "all": self._config.vision_weight * images + actions,
+            "images": images,
+            "tokens": actions,
+            **grounding_counts(batch),
+        }
+        return JointExercise(batch, counts, tokens.masked_fill(masked, self._canvas.mask_token), supervised)
+
+    def sums(self, learner: TokenLearner, exercise: JointExercise) -> Mapping[str, Tensor]:
+        """See `Objective`."""
+        batch, tokens, split = exercise.batch, exercise.batch.targets.tokens, self._span.start
+        assert tokens is not None
+        prefix = learner.prefix(batch)
+        logits = learner.logits(prefix, exercise.canvas)
         assert isinstance(logits, Tensor)
-        split = self._span.start
         image = _cross_entropies(logits[:, :split], tokens[:, :split])
         action = self._action_cross_entropies(logits[:, split:], tokens[:, split:])
-        weight = supervised.float()
-        weight[:, :split] *= self._config.vision_weight
-        each = torch.cat([image, action], dim=1)
-        total = (each * weight).sum() / weight.sum().clamp_min(1e-6)
-        parts = {
-            "images": mean_where(image, supervised[:, :split]).detach(),
-            "tokens": mean_where(action, supervised[:, split:]).detach(),
+        images = (image * exercise.supervised[:, :split]).sum()
+        actions = (action * exercise.supervised[:, split:]).sum()
+        return {
+            "all": self._config.vision_weight * images + actions,
+            "images": images.detach(),
+            "tokens": actions.detach(),
+            **grounding_sums(learner.percept(prefix), batch),
         }
-        losses = Losses(total, parts)
-        return with_grounding(losses, prefix.percept, batch, self._config.grounding, self._config.localising)
 
-    def _corruption(self, tokens: Tensor, frozen: FrozenPositions, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _corruption(self, tokens: Tensor, frozen: FrozenPositions, noise: Noise) -> tuple[Tensor, Tensor]:
         """Masked and supervised positions, bool `[B, L]` each."""
         config, split = self._config, self._span.start
         real = ~self._padding(tokens)
         free = real & ~frozen.given
-        image = self._masked_part(free[:, :split], generator)
-        action = self._masked_part(free[:, split:], generator) | ~real[:, split:]
+        image = self._masked_part(free[:, :split], noise, draw=0)
+        action = self._masked_part(free[:, split:], noise, draw=2) | ~real[:, split:]
         if config.stage == "world_model":
             action = torch.ones_like(action)
         if config.clean_images:
-            clean = torch.rand(len(tokens), 1, generator=generator, device=tokens.device) < config.clean_images
+            clean = noise.uniform(1, step=TRAINING, draw=4) < config.clean_images
             image = image & ~clean
         masked = torch.cat([image, action], dim=1)
         if config.fixed_borders:
@@ -137,25 +171,25 @@ class UdVlaObjective:
             padding[:, self._span] = ends.cumsum(dim=1) > ends
         return padding
 
-    def _masked_part(self, free: Tensor, generator: torch.Generator) -> Tensor:
+    def _masked_part(self, free: Tensor, noise: Noise, draw: int) -> Tensor:
         """max(1, round(length * ratio)) free positions of a segment, borders included, bool like `free` `[B, n]`."""
-        ratio = self._ratio(len(free), generator, free.device)
-        lottery = torch.rand(free.shape, generator=generator, device=free.device)
+        ratio = self._ratio(noise, draw)
+        lottery = noise.uniform(free.shape[1], step=TRAINING, draw=draw + 1)
         count = torch.round(free.sum(dim=1, keepdim=True) * ratio).long().clamp_min(1)
         return lowest(lottery, free, count)
 
-    def _ratio(self, rows: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    def _ratio(self, noise: Noise, draw: int) -> Tensor:
         """One mask ratio per row, `[B, 1]`."""
-        u = torch.rand(rows, 1, generator=generator, device=device)
+        u = noise.uniform(1, step=TRAINING, draw=draw)
         if not self._config.mask_ratios:
             return torch.cos(u * torch.pi / 2).clamp_min(self._config.least_ratio)
-        ratios = torch.tensor(self._config.mask_ratios, device=device)
+        ratios = torch.tensor(self._config.mask_ratios, device=u.device)
         return ratios[(u * len(ratios)).long()]
 
     def _action_cross_entropies(self, logits: Tensor, tokens: Tensor) -> Tensor:
         vocabulary = len(self._targets)
-        log_p = torch.log_softmax(logits[..., :vocabulary], dim=-1)
-        return -(self._targets[tokens] * log_p).sum(dim=-1)
+        log_p = torch.log_softmax(logits[..., :vocabulary].float(), dim=-1)
+        return -(self._targets.to(logits.device)[tokens] * log_p).sum(dim=-1)
 
 
 def _cross_entropies(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from tiny_vla import (
     COLUMNS,
     VOCABULARY,
     FixedLogits,
+    found_losses,
     learn,
     mean_of_last,
     random_batch,
@@ -46,7 +47,8 @@ def answering(answer):
 
 
 def losses(model, batch, **settings):
-    return DdVlaObjective(DdVlaObjectiveConfig(**settings), CENTRES)(model, batch, seeded())
+    objective = DdVlaObjective(DdVlaObjectiveConfig(**settings), model.config.canvas, CENTRES)
+    return found_losses(objective, model, batch)
 
 
 def cross_entropies(logits, tokens):
@@ -155,7 +157,7 @@ def test_neighbouring_bins_are_nearly_right(batch):
 def test_a_small_batch_can_be_learned_by_heart(batch):
     torch.manual_seed(0)
     model = SmallVla(tiny_config())
-    objective = DdVlaObjective(DdVlaObjectiveConfig(neighbours=0.0), CENTRES)
+    objective = DdVlaObjective(DdVlaObjectiveConfig(neighbours=0.0), model.config.canvas, CENTRES)
     history = learn(model, objective, batch, steps=80)
     for name, share in (("tokens", 0.5), ("grounding", 0.8), ("localising", 0.5)):
         assert mean_of_last(history, name) < share * history[0][name]

@@ -9,8 +9,10 @@ from tiny_vla import (
     COLUMNS,
     VOCABULARY,
     FixedLogits,
+    found_losses,
     learn,
     mean_of_last,
+    noise,
     random_batch,
     random_tokens,
     seeded,
@@ -28,6 +30,7 @@ from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiv
 
 LENGTH = ACTION.length
 DISTANCE = embedding_distance(torch.randn(VOCABULARY, 5, generator=seeded(7)))
+CANVAS = tiny_config().canvas
 LOSS_ALONE = {"grounding": 0.0, "localising": 0.0}
 
 
@@ -36,9 +39,9 @@ def batch():
     return random_batch(random_tokens(4, LENGTH, VOCABULARY))
 
 
-def objective(flow=None, **settings):
+def objective(flow=None, canvas=CANVAS, **settings):
     config = DfmVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
-    return DfmVlaObjective(config, flow or FlowConfig(), VOCABULARY, DISTANCE)
+    return DfmVlaObjective(config, flow or FlowConfig(), canvas, DISTANCE)
 
 
 class FixedRates(FixedLogits):
@@ -57,13 +60,13 @@ def frequencies(flow, first, count=30_000):
     """How often each id stands where `first` is the true one, over many draws: float `[V + 1]`."""
     batch = random_batch(torch.full((1, LENGTH), first))
     model = FixedLogits(tiny_config(), torch.zeros(()))
-    objective(flow, draws=count // LENGTH)(model, batch, seeded())
+    found_losses(objective(flow, draws=count // LENGTH), model, batch)
     return torch.bincount(model.canvases.flatten(), minlength=VOCABULARY + 1) / model.canvases.numel()
 
 
 def test_it_is_the_cross_entropy_of_all_tokens_changed_or_not(batch):
     model = FixedLogits(tiny_config(), torch.randn(4, LENGTH, VOCABULARY, generator=seeded(5)))
-    found = objective(draws=1)(model, batch, seeded())
+    found = found_losses(objective(draws=1), model, batch)
     expected = functional.cross_entropy(model.answer.flatten(0, 1), batch.targets.tokens.flatten())
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
     same = model.canvases == batch.targets.tokens
@@ -73,7 +76,7 @@ def test_it_is_the_cross_entropy_of_all_tokens_changed_or_not(batch):
 def test_rows_that_were_being_executed_stay_clean_and_are_not_taught(batch):
     answer = torch.randn(4, LENGTH, VOCABULARY, generator=seeded(5))
     model = FixedLogits(tiny_config(), answer.requires_grad_())
-    found = objective(draws=1)(model, replace(batch, frozen=torch.tensor([0, 1, 2, 1])), seeded())
+    found = found_losses(objective(draws=1), model, replace(batch, frozen=torch.tensor([0, 1, 2, 1])))
     free = torch.ones(4, LENGTH, dtype=torch.bool)
     free[2] = free[1, :COLUMNS] = free[3, :COLUMNS] = False
     expected = functional.cross_entropy(model.answer[free], batch.targets.tokens[free])
@@ -85,8 +88,8 @@ def test_rows_that_were_being_executed_stay_clean_and_are_not_taught(batch):
 def test_the_rates_of_clean_rows_cost_nothing(batch):
     model = FixedRates(0.36787944)
     moving = replace(batch, frozen=torch.full((4,), 1))
-    found = objective(FlowConfig(path="head"), draws=50, greatest_weight=1.5)(model, moving, seeded())
-    time = sample_times(200, seeded())
+    found = found_losses(objective(FlowConfig(path="head"), draws=50, greatest_weight=1.5), model, moving)
+    time = sample_times(noise(4).spread(50))
     wrong = model.canvases != batch.targets.tokens.repeat_interleave(50, dim=0)
     weight = (1 / (1 - time)).clamp_max(1.5)
     expected = (VOCABULARY - 1) * 0.36787944 + (wrong * weight.unsqueeze(1))[:, COLUMNS:].mean()
@@ -96,7 +99,9 @@ def test_the_rates_of_clean_rows_cost_nothing(batch):
 def test_frequencies_of_a_moving_arm_are_noisy_all_over_and_not_taught(batch):
     sizes = tiny_config(SegmentSizes("action", 1, LENGTH, VOCABULARY))
     model = FixedLogits(sizes, torch.zeros(4, LENGTH, VOCABULARY).requires_grad_())
-    objective(draws=1)(model, replace(batch, frozen=torch.tensor([0, 1, 2, 0])), seeded()).total.backward()
+    found_losses(
+        objective(canvas=sizes.canvas, draws=1), model, replace(batch, frozen=torch.tensor([0, 1, 2, 0]))
+    ).total.backward()
     assert (model.answer.grad != 0).any(dim=-1).any(dim=-1).tolist() == [True, False, False, True]
     assert (model.canvases != batch.targets.tokens)[1:3, :COLUMNS].any()
 
@@ -127,8 +132,8 @@ def test_the_noisy_tokens_come_from_the_mixture_path(source, elsewhere):
 def test_late_on_the_path_little_is_left_to_correct(batch):
     """On the mixture path a token is wrong with probability (1 - t) (1 - 1 / V)."""
     model = FixedLogits(tiny_config(), torch.zeros(()))
-    objective(FlowConfig(path="mixture"), draws=300)(model, batch, seeded())
-    time = sample_times(1200, seeded())  # the objective's first draw
+    found_losses(objective(FlowConfig(path="mixture"), draws=300), model, batch)
+    time = sample_times(noise(4).spread(300))  # the objective's first draw
     wrong = (model.canvases != batch.targets.tokens.repeat_interleave(300, dim=0)).float().mean(dim=1)
     for low in (0.0, 0.25, 0.5, 0.75):
         here = (time >= low) & (time < low + 0.25)
@@ -141,8 +146,8 @@ def test_the_rates_are_paid_by_their_sum_and_earn_by_the_clipped_weight(batch, g
     """With u = 1/e everywhere: leaving costs (V - 1)/e, and each wrong token another min(1 / (1 - t), greatest)."""
     model = FixedRates(0.36787944)
     flow = FlowConfig(path="head")
-    found = objective(flow, draws=50, rates=0.5, greatest_weight=greatest)(model, batch, seeded())
-    time = sample_times(200, seeded())  # the objective's first draw
+    found = found_losses(objective(flow, draws=50, rates=0.5, greatest_weight=greatest), model, batch)
+    time = sample_times(noise(4).spread(50))  # the objective's first draw
     wrong = model.canvases != batch.targets.tokens.repeat_interleave(50, dim=0)
     weight = (1 / (1 - time)).clamp_max(greatest)
     expected = (VOCABULARY - 1) * 0.36787944 + (wrong * weight.unsqueeze(1)).mean()
@@ -152,7 +157,7 @@ def test_the_rates_are_paid_by_their_sum_and_earn_by_the_clipped_weight(batch, g
 
 def test_a_rate_head_needs_the_mixture_path(batch):
     with pytest.raises(ConfigurationError, match="set path=head"):
-        objective(FlowConfig(path="embedding"))(FixedRates(0.1), batch, seeded())
+        found_losses(objective(FlowConfig(path="embedding")), FixedRates(0.1), batch)
 
 
 def test_a_small_batch_can_be_learned_by_heart(batch):

@@ -11,8 +11,10 @@ from tiny_vla import (
     COLUMNS,
     VOCABULARY,
     FixedLogits,
+    found_losses,
     learn,
     mean_of_last,
+    noise,
     random_batch,
     random_tokens,
     seeded,
@@ -42,7 +44,7 @@ def model():
 
 def losses(model, batch, seed=0, **settings):
     config = LladaVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
-    return LladaVlaObjective(config, VOCABULARY)(model, batch, seeded(seed))
+    return found_losses(LladaVlaObjective(config, model.config.canvas), model, batch, seed)
 
 
 def test_it_is_the_mean_cross_entropy_of_the_masked_tokens_without_a_shift(model, batch):
@@ -64,7 +66,7 @@ def test_any_number_of_masked_tokens_is_equally_likely(batch):
 
 def test_inverse_time_divides_by_the_ratio_of_the_canvas(model, batch):
     found = losses(model, batch, masks=1, weight="inverse_time").total.item()
-    _, masked, ratio = mask_independently(batch.targets.tokens, VOCABULARY, seeded())
+    _, masked, ratio = mask_independently(batch.targets.tokens, VOCABULARY, noise(4))
     log_p = torch.log_softmax(model.answer, dim=-1)
     expected = 0.0
     for row, column in masked.nonzero().tolist():
@@ -130,7 +132,7 @@ def test_a_small_batch_can_be_learned_by_heart(batch):
     torch.manual_seed(0)
     model = SmallVla(tiny_config())
     model.perception.requires_grad_(False)
-    history = learn(model, LladaVlaObjective(LladaVlaObjectiveConfig(), VOCABULARY), batch, steps=120)
+    history = learn(model, LladaVlaObjective(LladaVlaObjectiveConfig(), model.config.canvas), batch, steps=120)
     assert mean_of_last(history, "tokens") < 0.5 * history[0]["tokens"]
     assert set(history[0]) == {"tokens"}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_vla import FixedLogits, learn, mean_of_last, random_batch, random_tokens, seeded, tiny_config
+from tiny_vla import FixedLogits, found_losses, learn, mean_of_last, random_batch, random_tokens, seeded, tiny_config
 from torch.nn import functional
 
 from dvla_ros.errors import ConfigurationError
@@ -44,8 +44,7 @@ def batch():
 @pytest.fixture
 def many():
     """4000 canvases of one observation."""
-    batch = random_batch(canvases(1))
-    return replace(batch, targets=replace(batch.targets, tokens=batch.targets.tokens.repeat(4000, 1)))
+    return random_batch(canvases(1).repeat(2500, 1))
 
 
 def random_answer():
@@ -57,7 +56,7 @@ def random_answer():
 
 def losses(model, batch, end=None, seed=0, **settings):
     config = UdVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
-    return UdVlaObjective(config, CONFIG.canvas, end)(model, batch, seeded(seed))
+    return found_losses(UdVlaObjective(config, CONFIG.canvas, end), model, batch, seed)
 
 
 def masked_of(batch, **settings):
