@@ -37,6 +37,10 @@ class SimulationError(DvlaError):
     """The simulated robot cannot be built, or was asked for something it does not have."""
 
 
+class TrainingError(DvlaError):
+    """A training run cannot go on; what was saved before is whole."""
+
+
 class NodeError(DvlaError):
     """A ROS node ended, does not answer, or refuses what it was asked for."""
 

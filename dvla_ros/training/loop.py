@@ -1,0 +1,229 @@
+"""The training loop: one for every system and size, one process or many; a step is a function of what was before it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from dvla_ros.errors import TrainingError
+from dvla_ros.training.average import WeightAverage
+from dvla_ros.training.batch import example_noise, losses_of, mapped
+from dvla_ros.training.learning_rate import Schedule, learning_rate_share
+from dvla_ros.training.processes import mean_over_all, open_methods
+from dvla_ros.training.progress import Progress, RunningMeans
+from dvla_ros.training.run_folder import RESUME, RunFolder
+from dvla_ros.training.run_state import TENSORS, RunTensors, RunValues, read_values, whole, write_state
+from dvla_ros.training.subject import Lesson, Subject
+
+Supply = Callable[[int], Iterator[Any]]
+"""From the number of steps that are done to this process' micro-batches from there on."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How a run goes.
+
+    Attributes:
+        steps: Optimiser steps.
+        examples: Of a step, over all processes and micro-batches.
+        learning_rate: Peak.
+        schedule: See `learning_rate`.
+        warmup: Steps of the schedule's beginning.
+        drop_at: See `learning_rate`.
+        weight_decay: Of AdamW, on matrices.
+        betas: Of AdamW.
+        max_norm: Gradients longer than this are made this long.
+        ema: Decay of the averaged weights, which are what is written.
+        seed: Of all randomness.
+        save_every: Steps between checkpoints.
+        report_every: Steps between reports.
+        identity: What a run that goes on must have in common with the one before, by name.
+    """
+
+    steps: int
+    examples: int
+    learning_rate: float
+    schedule: Schedule
+    warmup: int
+    drop_at: int
+    weight_decay: float
+    betas: tuple[float, float]
+    max_norm: float
+    ema: float
+    seed: int
+    save_every: int
+    report_every: int
+    identity: Mapping[str, Any]
+
+
+class TrainingLoop:
+    """Network, optimiser and average of one run.
+
+    Args:
+        settings: How it goes.
+        subject: What is trained; its network is placed on the device, and sharded where asked for.
+        supply: Micro-batches.
+        folder: Where checkpoints go.
+        accelerator: The processes.
+    """
+
+    def __init__(
+        self, settings: LoopSettings, subject: Subject, supply: Supply, folder: RunFolder, accelerator: Accelerator
+    ) -> None:
+        self._settings, self._subject, self._supply = settings, subject, supply
+        self._folder, self._accelerator = folder, accelerator
+        optimiser = torch.optim.AdamW(
+            _parameter_groups(list(subject.trained.values()), settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+        )
+        self._lesson, self._optimiser = accelerator.prepare(Lesson(subject), optimiser)
+        open_methods(subject.network)
+        self.trained = subject.trained  # sharding has replaced them
+        self.average = WeightAverage(self.trained, settings.ema)
+        self._tensors = RunTensors(self.trained, self.average, self._optimiser.optimizer)
+        self._means = RunningMeans()
+        self.values = RunValues(0, settings.identity)
+
+    def resume(self) -> int:
+        """Go on from the last whole checkpoint; the number of steps that are done.
+
+        Raises:
+            TrainingError: It is of a run with other settings.
+            CheckpointError: It is broken.
+        """
+        step = self._folder.to_resume()
+        if step is None:
+            return 0
+        folder = self._folder.step(step) / RESUME
+        values = read_values(folder)
+        _require_same(values.settings, self._settings.identity, folder)
+        self._tensors.restore(folder / TENSORS)
+        self._means = RunningMeans(values.means, values.mean_count)
+        self.values = values
+        return step
+
+    def run(self, report: Callable[[Progress], None], saved: Callable[[int], float | None] | None = None) -> None:
+        """Train to the end.
+
+        Args:
+            report: Called in the first process with running means.
+            saved: Called in every process when the checkpoint of a step is on the disk; gives its score, higher is
+                better, or None where it was not validated.
+
+        Raises:
+            TrainingError: A loss is not finite, or a checkpoint cannot be written.
+        """
+        settings, done = self._settings, self.values.step
+        micro_batches = self._supply(done)
+        began = time.monotonic() - self.values.seconds
+        for step in range(done, settings.steps):
+            progress = self._step(step, micro_batches)
+            seconds = time.monotonic() - began
+            self.values = replace(self.values, step=step + 1, seconds=seconds)
+            rate = settings.examples * (step + 1 - done) / max(1e-9, seconds - self._before(done))
+            if (step + 1) % settings.report_every == 0 or step + 1 == settings.steps:
+                left = (settings.steps - step - 1) * settings.examples / max(1e-9, rate)
+                report(replace(progress, seconds=seconds, examples_per_second=rate, seconds_left=left))
+            if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+                self._save(saved)
+
+    def _before(self, done: int) -> float:
+        """Seconds that were trained before this process began."""
+        if not hasattr(self, "_earlier"):
+            self._earlier = self.values.seconds if done == 0 else read_values(self._folder.step(done) / RESUME).seconds
+        return self._earlier if done else 0.0
+
+    def _step(self, step: int, micro_batches: Iterator[Any]) -> Progress:
+        settings, accelerator = self._settings, self._accelerator
+        # Dropout draws from PyTorch's own generators: they too are a function of the step.
+        torch.manual_seed((settings.seed * settings.steps + step) * accelerator.num_processes + accelerator.process_index)
+        rate = settings.learning_rate * learning_rate_share(
+            settings.schedule, step, settings.steps, settings.warmup, settings.drop_at
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._lesson.train()
+        exercises = [self._exercise(next(micro_batches)) for _ in range(accelerator.gradient_accumulation_steps)]
+        found = self._backward(exercises, step)
+        norm = accelerator.clip_grad_norm_(list(self.trained.values()), settings.max_norm)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        self.average.update(step + 1)
+        self._means.add(found)
+        return Progress(step + 1, 0.0, 0.0, 0.0, rate, float(whole(norm)), found, self._means.values())
+
+    def _exercise(self, batch: Any) -> Any:
+        device = self._accelerator.device
+        noise = example_noise(self._settings.seed, batch.numbers.tolist(), device)
+        return self._subject.objective.exercise(mapped(batch, lambda t: t.to(device, non_blocking=True)), noise)
+
+    def _backward(self, exercises: Sequence[Any], step: int) -> dict[str, float]:
+        """Gradients of the mean over everything that makes up the step; the parts of the loss by name."""
+        accelerator, objective = self._accelerator, self._subject.objective
+        own = {name: torch.stack([e.counts[name].float() for e in exercises]).mean() for name in exercises[0].counts}
+        counts = mean_over_all(accelerator, own)
+        parts: list[dict[str, Tensor]] = []
+        for index, exercise in enumerate(exercises):
+            last = index == len(exercises) - 1
+            with nullcontext() if last else accelerator.no_sync(self._lesson):
+                with accelerator.autocast():
+                    sums = self._lesson(exercise)
+                losses = losses_of(objective, sums, counts)
+                accelerator.backward(losses.total)
+            parts.append({"total": losses.total.detach(), **{n: p.detach() for n, p in losses.parts.items()}})
+        together = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+        found = {name: value.item() for name, value in mean_over_all(accelerator, together).items()}
+        self._require_finite(found, step)
+        return found
+
+    def _require_finite(self, found: Mapping[str, float], step: int) -> None:
+        wrong = {name: value for name, value in found.items() if not abs(value) < float("inf")}
+        if wrong:
+            last = self._folder.to_resume()
+            kept = "no step was saved" if last is None else f"the last good checkpoint is {self._folder.step(last)}"
+            raise TrainingError(
+                f"The loss of step {step + 1} is not finite ({wrong}); nothing was learned from it, and {kept}. "
+                "Lower learning_rate, or look for broken frames with `dvla stats`."
+            )
+
+    def _save(self, saved: Callable[[int], float | None] | None) -> None:
+        """Checkpoint and state of this step; which checkpoint stands on top."""
+        step, accelerator, folder = self.values.step, self._accelerator, self._folder
+        tensors = self._tensors.gather()
+        self.values = replace(self.values, means=self._means.values(), mean_count=self._means.count)
+        if accelerator.is_main_process:
+            prefix = "average."
+            average = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+            def write(path: Any) -> None:
+                self._subject.write(path, average)
+                write_state(path / RESUME, tensors, self.values)
+
+            folder.write(step, write)
+        accelerator.wait_for_everyone()
+        score = saved(step) if saved is not None else None
+        if score is not None and (self.values.best is None or score >= self.values.best[1]):
+            self.values = replace(self.values, best=(step, score))
+        if accelerator.is_main_process:
+            best = None if self.values.best is None else self.values.best[0]
+            folder.publish(step if best is None else best)
+            folder.prune(best)
+        accelerator.wait_for_everyone()
+
+
+def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    matrices = [p for p in parameters if p.ndim >= 2]
+    others = [p for p in parameters if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Any) -> None:
+    differing = [f"{name}={before.get(name)!r}" for name in now if before.get(name) != now[name]]
+    if differing:
+        raise TrainingError(f"The run in {folder} has {', '.join(differing)}; resume with the same settings.")
