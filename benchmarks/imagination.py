@@ -31,7 +31,7 @@ from dvla_ros.provenance import machine_line, machine_name
 from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.training.collect import CollectConfig, Collector
-from dvla_ros.training.demonstrations import FUTURE_SIZE, Frame
+from dvla_ros.training.shard import FUTURE_SIZE, Frame
 
 PART = "imagination"
 ROWS = ("imagined by the policy", "the image of now", "the true future through the tokenizer")

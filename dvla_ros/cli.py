@@ -100,6 +100,7 @@ class Collect:
         noise_m: Largest standard deviation of the noise on each action, in metres.
         kick_probability: Of a shove of up to 5 cm with each action.
         one_way: The expert always takes the grasp nearest now, straight and all at once; else one of many ways.
+        horizon: Actions of each frame's label.
         json: File for the result.
     """
 
@@ -111,6 +112,7 @@ class Collect:
     noise_m: float = 0.006
     kick_probability: float = 0.05
     one_way: bool = False
+    horizon: int = 8
     json: Path | None = None
 
 
@@ -127,6 +129,7 @@ def _collect(words: Sequence[str]) -> int:
         kick_probability=options.kick_probability,
         moving=options.moving,
         one_way=options.one_way,
+        horizon=options.horizon,
     )
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:

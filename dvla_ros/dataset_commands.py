@@ -45,6 +45,7 @@ class Convert:
         seed: Draws those episodes.
         max_frames: Stop after so many frames; 0 takes all.
         images: Where a LeRobot data set keeps pictures: video (H.264, lossy) or parquet (PNG, exact).
+        horizon: Actions of each frame's label in a training set.
         json: File for the result.
     """
 
@@ -64,6 +65,7 @@ class Convert:
     seed: int = 0
     max_frames: int = 0
     images: Literal["video", "parquet"] = "video"
+    horizon: int = 8
     json: Path | None = None
 
 
@@ -115,6 +117,7 @@ def convert(words: Sequence[str]) -> int:
         max_frames=options.max_frames,
         robot_name=options.robot_name,
         images=options.images,
+        horizon=options.horizon,
     )
     reading = ReadOptions(
         fps=options.fps,

@@ -11,7 +11,7 @@ from dvla_ros.training.demonstrations import read_demonstrations
 
 TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
-    "collect": "out episodes seed policy moving noise-m kick-probability one-way json",
+    "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon json",
     "train": "data out system init backbone freeze-perception vq steps batch-size learning-rate weight-decay ema "
     "drop-instruction seed threads save-every execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints ways-after-frozen",
@@ -19,7 +19,7 @@ OPTIONS = {
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",
     "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s idle validation seed "
-    "max-frames images json",
+    "max-frames images horizon json",
     "stats": "out name fps cameras robot-name actions stamp-source gap-s idle json",
     "evaluate": "checkpoint system decoding deployment cache out json instruction robot-name actions every lag-s "
     "max-episodes gap-s camera-latency-s stamp-source camera-poses seed bootstrap replay real-time device threads",

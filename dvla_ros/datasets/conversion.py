@@ -14,6 +14,7 @@ from dvla_ros.datasets.split import validation_episodes
 from dvla_ros.datasets.training_set import TrainingSetWriter
 from dvla_ros.datasets.trajectory import Source, Trajectory
 from dvla_ros.errors import ConfigurationError, RecordingError
+from dvla_ros.training.shard import HORIZON
 
 Target = Literal["training", "lerobot"]
 TRAIN, VALIDATION = "train", "validation"
@@ -46,9 +47,10 @@ class ConversionOptions:
         max_frames: Stop after so many frames; 0: all.
         robot_name: What a LeRobot data set calls the robot.
         images: Where a LeRobot data set keeps pictures.
+        horizon: Actions of each frame's label in a training set.
 
     Raises:
-        ConfigurationError: `max_frames` is negative.
+        ConfigurationError: `max_frames` is negative, or `horizon` not positive.
     """
 
     out: Path
@@ -60,10 +62,13 @@ class ConversionOptions:
     max_frames: int = 0
     robot_name: str = "wx250s"
     images: Storage = "video"
+    horizon: int = HORIZON
 
     def __post_init__(self) -> None:
         if self.max_frames < 0:
             raise ConfigurationError(f"max-frames must be 0 (all) or more, got {self.max_frames}.")
+        if self.horizon < 1:
+            raise ConfigurationError(f"horizon must be 1 or more actions, got {self.horizon}.")
 
 
 @dataclass
@@ -166,5 +171,5 @@ def _prepared(whole: Trajectory, options: ConversionOptions, done: Conversion) -
 def _writer(source: Source, options: ConversionOptions, part: str, divided: bool) -> Writer:
     folder = options.out / part if divided else options.out
     if options.to == "training":
-        return TrainingSetWriter(folder, source.cameras, source.fps)
+        return TrainingSetWriter(folder, source.cameras, source.fps, options.horizon)
     return LerobotWriter(folder, source.cameras, source.fps, options.robot_name, part, options.images)

@@ -1,4 +1,4 @@
-"""Training sets (`training.demonstrations`) as trajectories, read and written."""
+"""Training sets (`training.shard`) as trajectories, read and written."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from dvla_ros.datasets.chunks import chunks_of
 from dvla_ros.datasets.pictures import Pictures, no_pictures, resized
 from dvla_ros.datasets.trajectory import STATE_NAMES, Trajectory
 from dvla_ros.errors import RecordingError, SimulationError
-from dvla_ros.training.demonstrations import (
+from dvla_ros.training.shard import (
     FORMAT,
     FUTURE_SIZE,
     HORIZON,
@@ -35,15 +35,16 @@ class TrainingSetWriter:
         folder: Where to; must not hold shards yet.
         cameras: Names, in the order of the pictures.
         fps: Frames a second.
+        horizon: Actions of each frame's label.
 
     Raises:
         RecordingError: The folder has shards already.
     """
 
-    def __init__(self, folder: Path, cameras: tuple[str, ...], fps: float) -> None:
+    def __init__(self, folder: Path, cameras: tuple[str, ...], fps: float, horizon: int = HORIZON) -> None:
         if any(folder.rglob("manifest.json")):
             raise RecordingError(f"{folder} holds a training set already; name another folder with --out.")
-        self._folder, self._cameras, self._dt = folder, cameras, 1.0 / fps
+        self._folder, self._cameras, self._dt, self._horizon = folder, cameras, 1.0 / fps, horizon
         self._instructions: list[str] = []
         self._shards: list[Path] = []
         self._frames: list[Frame] = []
@@ -57,7 +58,7 @@ class TrainingSetWriter:
         """
         _require_bridge(trajectory)
         index = self._index(trajectory.instruction)
-        self._frames += frames_of(trajectory, index, self._added)
+        self._frames += frames_of(trajectory, index, self._added, self._horizon)
         self._added += 1
         if len(self._frames) >= FRAMES_PER_SHARD:
             self._flush()
@@ -69,7 +70,8 @@ class TrainingSetWriter:
         sentences = tuple(self._instructions)
         names = tuple(task_name(sentence) for sentence in sentences)
         for shard in self._shards:
-            write_manifest(shard, Manifest(self._cameras, sentences, names, self._dt, 0, SOURCE))
+            manifest = Manifest(self._cameras, sentences, names, self._dt, 0, SOURCE, horizon=self._horizon)
+            write_manifest(shard, manifest)
 
     def _index(self, instruction: str) -> int:
         if instruction not in self._instructions:
@@ -83,7 +85,7 @@ class TrainingSetWriter:
         self._frames = []
 
 
-def frames_of(trajectory: Trajectory, instruction: int, episode: int) -> Iterator[Frame]:
+def frames_of(trajectory: Trajectory, instruction: int, episode: int, horizon: int) -> Iterator[Frame]:
     """Training frames of a trajectory.
 
     The future of a frame is what the cameras really saw when its chunk was over, or at the last frame of all.
@@ -92,11 +94,12 @@ def frames_of(trajectory: Trajectory, instruction: int, episode: int) -> Iterato
         trajectory: With its pictures.
         instruction: The sentence's number in the manifest.
         episode: The trajectory's number in the set.
+        horizon: Actions of a label.
     """
-    chunks = chunks_of(trajectory.actions, HORIZON)
+    chunks = chunks_of(trajectory.actions, horizon)
     last, cameras = len(trajectory) - 1, trajectory.pictures.cameras
     for i, chunk in enumerate(chunks):
-        future = trajectory.pictures[min(i + HORIZON, last)]
+        future = trajectory.pictures[min(i + horizon, last)]
         yield Frame(
             images=trajectory.pictures[i],
             state=trajectory.states[i],

@@ -18,7 +18,7 @@ from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task
 from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
-from dvla_ros.training.demonstrations import FUTURE_SIZE, HORIZON, Frame, Manifest, write_shard
+from dvla_ros.training.shard import FUTURE_SIZE, HORIZON, Frame, Manifest, write_shard
 
 IMAGE_SIZE = (128, 96)
 """Width and height of stored images."""
@@ -28,7 +28,9 @@ _STEPS_AFTER_SUCCESS = 3
 _REST_S = (0.10, 0.30)
 _LAG_S = (0.04, 0.16)
 """When, after a row of a moving arm began, the cameras see about where it began."""
-_MOST_FROZEN = 5
+_MOST_FROZEN, _LEFT_TO_DECIDE = 5, 3
+"""Actions of a label that may be decided already, and how many at least are not."""
+_SHORTEST = _LEFT_TO_DECIDE + 1
 _NEW_STYLE = 0.3
 _FIRST_TRAINING_SEED = 1_000_000
 """Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
@@ -47,6 +49,7 @@ class CollectConfig:
         slip_probability: Per action, of a gripper command that is the wrong way round.
         moving: Share of episodes in which the arm never rests: pictures are taken while it moves, and the first actions
             of a label are those that it is executing (in-painting).
+        horizon: Actions of each frame's label.
         one_way: The expert always takes the grasp that is nearest now, straight and all at once, instead of one of many
             ways that it draws for each episode.
         weights: Share of each task family, in the order pick, put, stack, push.
@@ -61,6 +64,7 @@ class CollectConfig:
     slip_probability: float = 0.01
     moving: float = 0.5
     one_way: bool = False
+    horizon: int = HORIZON
     weights: tuple[float, float, float, float] = (0.25, 0.25, 0.30, 0.20)
     episodes_per_shard: int = 50
 
@@ -70,6 +74,8 @@ class CollectConfig:
                 "episodes and episodes_per_shard must be 1 or more and seed 0 or more, got "
                 f"{self.episodes}, {self.episodes_per_shard} and {self.seed}."
             )
+        if self.horizon < _SHORTEST:
+            raise ConfigurationError(f"horizon must be {_SHORTEST} or more actions, got {self.horizon}.")
         for name in ("kick_probability", "slip_probability", "moving"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f"{name} must lie in 0..1, got {getattr(self, name)}.")
@@ -106,7 +112,8 @@ class Collector:
         """What the frames of this collector mean."""
         source = self._policy.spec.system if self._policy else "expert"
         sentences = tuple(task.instruction for task in TASKS.values())
-        return Manifest(CAMERAS, sentences, tuple(TASKS), ACTION_DT, self._config.seed, source)
+        config = self._config
+        return Manifest(CAMERAS, sentences, tuple(TASKS), ACTION_DT, config.seed, source, horizon=config.horizon)
 
     def episode(self, number: int) -> tuple[list[Frame], bool]:
         """One episode's frames and whether it ended in success."""
@@ -148,9 +155,10 @@ class Collector:
     ) -> Iterator[Frame]:
         """One frame per action, of an arm that goes on; up to five actions ahead are decided when it is seen."""
         decided: list[np.ndarray] = []
+        most = min(_MOST_FROZEN, self._config.horizon - _LEFT_TO_DECIDE)
         for _ in range(_MAX_STEPS):
             expert = self._in_a_fitting_style(task, expert, rng)
-            ahead = decided[: rng.integers(1, _MOST_FROZEN + 1)]
+            ahead = decided[: rng.integers(1, most + 1)]
             frame = partial(self._frame, task, *self._label(expert, ahead), number, len(ahead))
             look = _Once(rng.uniform(*_LAG_S), frame)
             if ahead:
@@ -250,7 +258,7 @@ class Collector:
         Found by simulating ahead and coming back.
         """
         snapshot = self._arm.save()
-        actions = np.empty((HORIZON, 7))
+        actions = np.empty((self._config.horizon, 7))
         for index, row in enumerate(actions):
             if index < len(decided):
                 row[:] = decided[index]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.demonstrations import read_manifest
+from dvla_ros.training.shard import read_manifest
 
 
 @dataclass(frozen=True)

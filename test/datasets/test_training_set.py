@@ -8,11 +8,12 @@ from demonstrated import CAMERAS, FPS, good, trajectory
 
 from dvla_ros.datasets.training_set import TrainingSetSource, TrainingSetWriter, task_name
 from dvla_ros.errors import RecordingError
-from dvla_ros.training.demonstrations import HORIZON, read_demonstrations, read_manifest
+from dvla_ros.training.demonstrations import read_demonstrations
+from dvla_ros.training.shard import HORIZON, read_manifest
 
 
-def written(folder, trajectories):
-    writer = TrainingSetWriter(folder, CAMERAS, FPS)
+def written(folder, trajectories, **settings):
+    writer = TrainingSetWriter(folder, CAMERAS, FPS, **settings)
     for one in trajectories:
         writer.add(one)
     writer.close()
@@ -30,6 +31,14 @@ def test_frames_hold_chunks_pictures_and_futures_and_nothing_that_is_not_known(t
     assert np.array_equal(data.futures[39], one.pictures[39])
     assert np.isnan(data.pixels).all() and np.isnan(data.points).all()
     assert (data.frozen == 0).all()
+
+
+def test_labels_are_as_long_as_asked_for(tmp_path):
+    one = trajectory()
+    data = read_demonstrations([written(tmp_path, [one], horizon=12)])
+    assert data.manifest.horizon == 12 and data.actions.shape == (40, 12, 7)
+    assert np.array_equal(data.actions[5], one.actions[5:17])
+    assert np.array_equal(data.futures[7], one.pictures[19])
 
 
 def test_after_the_last_action_the_arm_rests_and_the_gripper_stays(tmp_path):

@@ -1,6 +1,6 @@
 """Collected frames hold what the cameras saw and what the expert would do next."""
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import cv2
 import numpy as np
@@ -13,7 +13,8 @@ from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import TASKS
 from dvla_ros.simulation.teleop import BridgeArm
 from dvla_ros.training.collect import CollectConfig, Collector
-from dvla_ros.training.demonstrations import FUTURE_SIZE, read_demonstrations
+from dvla_ros.training.demonstrations import read_demonstrations
+from dvla_ros.training.shard import FUTURE_SIZE
 
 SMOOTH = {"noise_m": 0.0, "kick_probability": 0.0, "slip_probability": 0.0, "moving": 0.0}
 
@@ -149,9 +150,27 @@ def test_disturbances_change_the_way_and_not_the_labels(undisturbed, tmp_path):
     assert set(np.unique(labels[..., 6])) <= {0.0, 1.0}
 
 
+def test_labels_are_as_long_as_asked_for(tmp_path):
+    collector = Collector(CollectConfig(out=tmp_path, horizon=4, moving=1.0))
+    assert collector.manifest().horizon == 4
+    frames = list(islice(collector._drive_on(*_begun(collector), 0.0, 1, np.random.default_rng(0)), 6))
+    assert all(frame.actions.shape == (4, 7) for frame in frames)
+    assert {frame.frozen for frame in frames} == {0, 1}
+
+
+def _begun(collector):
+    """The task of episode 1 and its expert, in its scene."""
+    rng = np.random.default_rng([1, 7])
+    task = collector._draw_task(rng)
+    collector._simulation.reset(task.name, 1_000_001)
+    collector._arm.restart()
+    return task, collector._expert(task, rng)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"horizon": 3}, "horizon must be 4 or more actions, got 3"),
         ({"episodes": 0}, "episodes_per_shard must be 1 or more"),
         ({"seed": -1}, "seed 0 or more"),
         ({"weights": (1.0, 1.0)}, "weights needs 4 shares"),

@@ -12,8 +12,8 @@ from dvla_ros.models.small_vla import SmallVlaConfig
 from dvla_ros.policies.checkpoint import write_checkpoint
 from dvla_ros.policies.coding import load_codec
 from dvla_ros.policies.token_system import action_positions
-from dvla_ros.training.demonstrations import ARRAYS
 from dvla_ros.training.recipes import make_recipe
+from dvla_ros.training.shard import ARRAYS
 from dvla_ros.training.train import fit_statistics
 
 CODINGS = {"dfm_vla": ("merges=20",), "ud_vla": ("merges=20",)}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.vq import VqConfig, VqTokenizer
-from dvla_ros.training.demonstrations import Frame, Manifest, write_shard
+from dvla_ros.training.shard import Frame, Manifest, write_shard
 from dvla_ros.training.train_vq import TrainVqConfig, VqTrainer
 from dvla_ros.training.vq_images import ImageKey, VqImages
 
