@@ -6,7 +6,6 @@ dataclass each.
 
 import json
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -143,30 +142,9 @@ def _collect(words: Sequence[str]) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    from dvla_ros.training.config import TrainConfig
-    from dvla_ros.training.train import Progress, Trainer
+    from dvla_ros.training_command import train
 
-    @dataclass(frozen=True)
-    class Train:
-        """Train a small policy of one of the systems on demonstrations."""
-
-        train: tyro.conf.OmitArgPrefixes[TrainConfig]
-        json: Path | None = None
-
-    options = tyro.cli(Train, args=words, prog="dvla train")
-    last: deque[Progress] = deque(maxlen=1)
-
-    def report(progress: Progress) -> None:
-        last.append(progress)
-        losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
-        rate = progress.examples_per_second
-        console.print(f"step {progress.step}/{options.train.steps}  {rate:.0f} examples/s  {losses}")
-
-    Trainer(options.train).run(report)
-    if last:  # of several processes, only the first reports and writes
-        console.print(f"Wrote {options.train.out}.")
-        _write_json(options.json, asdict(last[0]) | {"seed": options.train.seed})
-    return 0
+    return train(words)
 
 
 def _train_vq(words: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ RANK = {
     "nodes": 5,
     "dataset_commands": 6,
     "evaluate_command": 6,
+    "training_command": 6,
     "view_command": 6,
     "evaluation": 4,
     "policies": 4,

@@ -87,10 +87,12 @@ class CheckpointConfig:
         )
 
 
-def write_checkpoint(folder: Path, config: CheckpointConfig, model: nn.Module, statistics: DatasetStatistics) -> None:
-    """Write or overwrite a checkpoint."""
+def write_checkpoint(
+    folder: Path, config: CheckpointConfig, weights: Mapping[str, Tensor], statistics: DatasetStatistics
+) -> None:
+    """Write or overwrite a checkpoint; `weights` as of `state_dict`."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
     statistics.save(folder / STATISTICS, STATISTICS_KEY)
     values = asdict(config)
     values["model"] = {"network": network_name(config.model), **values["model"]}

@@ -1,7 +1,7 @@
 """Training examples, and what of a network and of an objective a training step needs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -45,6 +45,7 @@ class Batch:
         targets: Of these B frames.
         frozen: int64 `[B]`, leading actions that were being executed already; None when there are none.
         moved: `[B, 3]`, how far those take the gripper, in the units of the normalised state's x, y, z; None: nowhere.
+        numbers: int64 `[B]`, of the examples in the run; None for a batch that is of none.
     """
 
     images: Tensor
@@ -55,23 +56,13 @@ class Batch:
     targets: Targets
     frozen: Tensor | None = None
     moved: Tensor | None = None
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.state)
 
 
-def mapped(values: Any, change: Any) -> Any:
-    """A batch, targets or an exercise with `change` made to every tensor in it."""
-    if isinstance(values, Tensor):
-        return change(values)
-    if hasattr(values, "__dataclass_fields__"):
-        return type(values)(**{field.name: mapped(getattr(values, field.name), change) for field in fields(values)})
-    if isinstance(values, Mapping):
-        return {name: mapped(value, change) for name, value in values.items()}
-    return values
-
-
-class Examples(Protocol):
+class ExampleBatch(Protocol):
     """What every batch has, whatever network reads it."""
 
     @property
@@ -153,7 +144,7 @@ def losses_of(objective: Objective, sums: Mapping[str, Tensor], counts: Mapping[
     return Losses(torch.stack(weighted).sum(), parts)
 
 
-def losses(objective: Objective, learner: Any, batch: Examples, noise: Noise) -> Losses:
+def losses(objective: Objective, learner: Any, batch: ExampleBatch, noise: Noise) -> Losses:
     """All losses of one batch that is a step by itself."""
     exercise = objective.exercise(batch, noise)
     return losses_of(objective, objective.sums(learner, exercise), exercise.counts)

@@ -1,12 +1,24 @@
 """Settings of a training run."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.policies.systems import system_named
+from dvla_ros.training.learning_rate import Schedule, learning_rate_share
 
+_POSITIVE = (
+    "steps", "batch_size", "accumulate", "learning_rate", "max_norm", "threads", "save_every", "keep", "report_every",
+    "validation_frames", "validation_episodes",
+)  # fmt: skip
+_MAY_CHANGE = (
+    "out", "batch_size", "accumulate", "device", "shard", "threads", "workers", "save_every", "keep", "report_every",
+    "resume", "validation", "validation_frames", "validation_tasks", "validation_episodes",
+)  # fmt: skip
+_NOT_NEGATIVE = ("weight_decay", "execute_steps", "warmup", "drop_at", "workers", "seed")
 _ROWS_ARE_TOKENS = ("dd_vla", "llada_vla")
 
 
@@ -25,15 +37,32 @@ class TrainConfig:
         vq: Folder of the image tokenizer that `dvla train-vq` wrote; only ud_vla needs it, and not with `init`, which
             has its own.
         steps: Optimiser steps.
-        batch_size: Observations per step and process; `torchrun` starts several processes.
-        learning_rate: Peak of a cosine schedule with a short warm-up.
+        batch_size: Observations of a micro-batch and process; `torchrun` starts several processes.
+        accumulate: Micro-batches of a step, for batches that do not fit.
+        learning_rate: Peak of the schedule.
+        schedule: one_cycle, cosine, constant or step, see `learning_rate_share`.
+        warmup: Steps until the peak; one_cycle has its own.
+        drop_at: Step from which the schedule `step` takes a tenth of the learning rate.
         weight_decay: Of AdamW.
+        betas: Of AdamW.
+        max_norm: Longest gradient; a longer one is made this long.
         ema: Decay of the averaged weights, which are what is saved.
         drop_instruction: Probability that the network is given an empty sentence, for classifier-free guidance (0.05 to
             0.15 in UD-VLA's code).
         seed: Makes a run reproducible on one machine.
+        device: cpu, or cuda where there is a GPU.
+        precision: fp32, or bf16: matrices are multiplied in bfloat16.
+        shard: Every process holds a part of weights, gradients and moments (FSDP2) instead of all.
         threads: CPU threads.
+        workers: Processes that read demonstrations ahead; 0 reads when a batch is wanted.
         save_every: Steps between saved checkpoints.
+        keep: How many of the last checkpoints to keep, beside the best one.
+        report_every: Steps between reports.
+        resume: Go on with the run in `out`, from its last whole checkpoint.
+        validation: Folders of demonstrations that are not trained on; each checkpoint is measured on them.
+        validation_frames: How many of their frames.
+        validation_tasks: Simulated tasks or families: each checkpoint is measured by its success, too.
+        validation_episodes: How many episodes of these.
         execute_steps: Written into the checkpoint; 0 takes the system's own number.
         heads: Attention heads of the trunk.
         layers: Blocks of the trunk.
@@ -52,13 +81,30 @@ class TrainConfig:
     vq: Path | None = None
     steps: int = 5_000
     batch_size: int = 32
+    accumulate: int = 1
     learning_rate: float = 1e-3
+    schedule: Schedule = "one_cycle"
+    warmup: int = 0
+    drop_at: int = 0
     weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_norm: float = 1.0
     ema: float = 0.999
     drop_instruction: float = 0.0
     seed: int = 0
+    device: str = "cpu"
+    precision: str = "fp32"
+    shard: bool = False
     threads: int = 2
+    workers: int = 0
     save_every: int = 500
+    keep: int = 2
+    report_every: int = 100
+    resume: bool = False
+    validation: tuple[Path, ...] = ()
+    validation_frames: int = 100
+    validation_tasks: tuple[str, ...] = ()
+    validation_episodes: int = 20
     execute_steps: int = 0
     heads: int = 4
     layers: int = 4
@@ -68,16 +114,21 @@ class TrainConfig:
     decoding: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.threads, self.save_every) < 1 or self.learning_rate <= 0:
-            raise ConfigurationError(
-                f"steps, batch_size, threads, save_every and learning_rate must be positive: {self}."
-            )
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)}.")
+        learning_rate_share(self.schedule, 0, self.steps)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigurationError(f"betas must be in 0..1, below 1, got {self.betas}.")
         in_range = 0 <= self.ema < 1 and 0 <= self.drop_instruction <= 1
-        if not in_range or min(self.weight_decay, self.execute_steps) < 0:
+        if not in_range:
             raise ConfigurationError(
-                "ema must be in 0..1, below 1, drop_instruction in 0..1, weight_decay and execute_steps 0 or more, got "
-                f"{self.ema}, {self.drop_instruction}, {self.weight_decay} and {self.execute_steps}."
+                "ema must be in 0..1, below 1, and drop_instruction in 0..1, got "
+                f"{self.ema} and {self.drop_instruction}."
             )
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         self._check_start()
         system_named(self.system)
         if self.perception.ways_after_frozen and self.system not in _ROWS_ARE_TOKENS:
@@ -85,6 +136,15 @@ class TrainConfig:
                 "ways_after_frozen needs frozen rows that are tokens of the canvas, as in "
                 f"{' or '.join(_ROWS_ARE_TOKENS)}; {self.system} goes on from them in another way."
             )
+
+    def identity(self) -> dict[str, Any]:
+        """What a run that goes on must have in common with the one before: all that its steps depend on.
+
+        How a step is divided, where it is computed and what is kept of it may change.
+        """
+        values = {name: value for name, value in asdict(self).items() if name not in _MAY_CHANGE}
+        normalised: dict[str, Any] = json.loads(json.dumps(values, default=str))
+        return normalised
 
     def _check_start(self) -> None:
         if self.init is not None and self.backbone is not None:

@@ -20,7 +20,7 @@ _PREFETCH = 4
 class ByNumbers(Protocol[Content_co]):
     """Makes a batch of the examples of some numbers, the same in every process."""
 
-    def __getitems__(self, numbers: Sequence[int]) -> Content:
+    def __getitems__(self, numbers: Sequence[int]) -> Content_co:
         """Their batch, in their order."""
         ...
 

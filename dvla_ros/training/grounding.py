@@ -9,20 +9,20 @@ from torch.nn import functional
 
 from dvla_ros.models.perception import POINTS, Percept
 from dvla_ros.models.vision import STRIDE
-from dvla_ros.training.batch import Batch, Examples
+from dvla_ros.training.batch import Batch, ExampleBatch
 
 PARTS = ("grounding", "localising")
 """Names of the two losses: finding object and goal in the images, and telling where they are in space."""
 
 
-def grounding_counts(batch: Examples) -> dict[str, Tensor]:
+def grounding_counts(batch: ExampleBatch) -> dict[str, Tensor]:
     """How many points each loss is over; none where the batch does not come with any."""
     if not isinstance(batch, Batch):
         return {}
     return {"grounding": _visible(batch.pixels).sum(), "localising": batch.points.isfinite().sum().float()}
 
 
-def grounding_sums(percept: Percept | None, batch: Examples) -> dict[str, Tensor]:
+def grounding_sums(percept: Percept | None, batch: ExampleBatch) -> dict[str, Tensor]:
     """Both losses, undivided; none of a perception that is not trained."""
     if percept is None or not isinstance(batch, Batch):
         return {}

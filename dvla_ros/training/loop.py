@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,16 +13,16 @@ from torch import Tensor, nn
 
 from dvla_ros.errors import TrainingError
 from dvla_ros.training.average import WeightAverage
-from dvla_ros.training.batch import example_noise, losses_of, mapped
+from dvla_ros.training.batch import example_noise, losses_of
 from dvla_ros.training.learning_rate import Schedule, learning_rate_share
-from dvla_ros.training.processes import mean_over_all, open_methods
+from dvla_ros.training.processes import keeping_gradients, mean_over_all, place
 from dvla_ros.training.progress import Progress, RunningMeans
 from dvla_ros.training.run_folder import RESUME, RunFolder
 from dvla_ros.training.run_state import TENSORS, RunTensors, RunValues, read_values, whole, write_state
 from dvla_ros.training.subject import Lesson, Subject
 
 Supply = Callable[[int], Iterator[Any]]
-"""From the number of steps that are done to this process' micro-batches from there on."""
+"""From the number of steps that are done to this process' micro-batches from there on, on its device."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class LoopSettings:
         max_norm: Gradients longer than this are made this long.
         ema: Decay of the averaged weights, which are what is written.
         seed: Of all randomness.
+        shard: See `processes.place`.
         save_every: Steps between checkpoints.
         report_every: Steps between reports.
         identity: What a run that goes on must have in common with the one before, by name.
@@ -56,6 +58,7 @@ class LoopSettings:
     max_norm: float
     ema: float
     seed: int
+    shard: bool
     save_every: int
     report_every: int
     identity: Mapping[str, Any]
@@ -77,16 +80,15 @@ class TrainingLoop:
     ) -> None:
         self._settings, self._subject, self._supply = settings, subject, supply
         self._folder, self._accelerator = folder, accelerator
-        optimiser = torch.optim.AdamW(
-            _parameter_groups(list(subject.trained.values()), settings.weight_decay),
+        self._lesson = place(accelerator, Lesson(subject), settings.shard)
+        self.trained = subject.trained
+        self._optimiser = torch.optim.AdamW(
+            _parameter_groups(list(self.trained.values()), settings.weight_decay),
             lr=settings.learning_rate,
             betas=settings.betas,
         )
-        self._lesson, self._optimiser = accelerator.prepare(Lesson(subject), optimiser)
-        open_methods(subject.network)
-        self.trained = subject.trained  # sharding has replaced them
         self.average = WeightAverage(self.trained, settings.ema)
-        self._tensors = RunTensors(self.trained, self.average, self._optimiser.optimizer)
+        self._tensors = RunTensors(self.trained, self.average, self._optimiser)
         self._means = RunningMeans()
         self.values = RunValues(0, settings.identity)
 
@@ -108,41 +110,46 @@ class TrainingLoop:
         self.values = values
         return step
 
-    def run(self, report: Callable[[Progress], None], saved: Callable[[int], float | None] | None = None) -> None:
+    def run(self, report: Callable[[Progress], None], validate: Callable[[int], float | None] | None = None) -> None:
         """Train to the end.
 
         Args:
             report: Called in the first process with running means.
-            saved: Called in every process when the checkpoint of a step is on the disk; gives its score, higher is
-                better, or None where it was not validated.
+            validate: Called in the first process when the checkpoint of a step is on the disk; gives its score, higher
+                is better, or None.
 
         Raises:
             TrainingError: A loss is not finite, or a checkpoint cannot be written.
         """
-        settings, done = self._settings, self.values.step
-        micro_batches = self._supply(done)
-        began = time.monotonic() - self.values.seconds
+        settings, done, before = self._settings, self.values.step, self.values.seconds
+        if done and done not in self._folder.scores():
+            self._choose(done, validate)  # a kill may have come between
+        micro_batches, began = self._supply(done), time.monotonic()
         for step in range(done, settings.steps):
             progress = self._step(step, micro_batches)
             seconds = time.monotonic() - began
-            self.values = replace(self.values, step=step + 1, seconds=seconds)
-            rate = settings.examples * (step + 1 - done) / max(1e-9, seconds - self._before(done))
-            if (step + 1) % settings.report_every == 0 or step + 1 == settings.steps:
-                left = (settings.steps - step - 1) * settings.examples / max(1e-9, rate)
-                report(replace(progress, seconds=seconds, examples_per_second=rate, seconds_left=left))
-            if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-                self._save(saved)
+            self.values = replace(self.values, step=step + 1, seconds=before + seconds)
+            last = step + 1 == settings.steps
+            if last or (step + 1) % settings.report_every == 0:
+                rate = settings.examples * (step + 1 - done) / seconds
+                left = settings.examples * (settings.steps - step - 1) / rate
+                self._report(
+                    replace(progress, seconds=before + seconds, examples_per_second=rate, seconds_left=left), report
+                )
+            if last or (step + 1) % settings.save_every == 0:
+                self._save()
+                self._choose(step + 1, validate)
 
-    def _before(self, done: int) -> float:
-        """Seconds that were trained before this process began."""
-        if not hasattr(self, "_earlier"):
-            self._earlier = self.values.seconds if done == 0 else read_values(self._folder.step(done) / RESUME).seconds
-        return self._earlier if done else 0.0
+    def _report(self, progress: Progress, report: Callable[[Progress], None]) -> None:
+        if self._accelerator.is_main_process:
+            report(progress)
 
     def _step(self, step: int, micro_batches: Iterator[Any]) -> Progress:
         settings, accelerator = self._settings, self._accelerator
         # Dropout draws from PyTorch's own generators: they too are a function of the step.
-        torch.manual_seed((settings.seed * settings.steps + step) * accelerator.num_processes + accelerator.process_index)
+        torch.manual_seed(
+            (settings.seed * settings.steps + step) * accelerator.num_processes + accelerator.process_index
+        )
         rate = settings.learning_rate * learning_rate_share(
             settings.schedule, step, settings.steps, settings.warmup, settings.drop_at
         )
@@ -151,7 +158,7 @@ class TrainingLoop:
         self._lesson.train()
         exercises = [self._exercise(next(micro_batches)) for _ in range(accelerator.gradient_accumulation_steps)]
         found = self._backward(exercises, step)
-        norm = accelerator.clip_grad_norm_(list(self.trained.values()), settings.max_norm)
+        norm = nn.utils.clip_grad_norm_(self.trained.values(), settings.max_norm)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         self.average.update(step + 1)
@@ -159,9 +166,8 @@ class TrainingLoop:
         return Progress(step + 1, 0.0, 0.0, 0.0, rate, float(whole(norm)), found, self._means.values())
 
     def _exercise(self, batch: Any) -> Any:
-        device = self._accelerator.device
-        noise = example_noise(self._settings.seed, batch.numbers.tolist(), device)
-        return self._subject.objective.exercise(mapped(batch, lambda t: t.to(device, non_blocking=True)), noise)
+        noise = example_noise(self._settings.seed, batch.numbers.tolist(), self._accelerator.device)
+        return self._subject.objective.exercise(batch, noise)
 
     def _backward(self, exercises: Sequence[Any], step: int) -> dict[str, float]:
         """Gradients of the mean over everything that makes up the step; the parts of the loss by name."""
@@ -171,7 +177,7 @@ class TrainingLoop:
         parts: list[dict[str, Tensor]] = []
         for index, exercise in enumerate(exercises):
             last = index == len(exercises) - 1
-            with nullcontext() if last else accelerator.no_sync(self._lesson):
+            with nullcontext() if last else keeping_gradients(accelerator, self._lesson):
                 with accelerator.autocast():
                     sums = self._lesson(exercise)
                 losses = losses_of(objective, sums, counts)
@@ -192,29 +198,30 @@ class TrainingLoop:
                 "Lower learning_rate, or look for broken frames with `dvla stats`."
             )
 
-    def _save(self, saved: Callable[[int], float | None] | None) -> None:
-        """Checkpoint and state of this step; which checkpoint stands on top."""
-        step, accelerator, folder = self.values.step, self._accelerator, self._folder
+    def _save(self) -> None:
+        """Checkpoint and state of this step."""
         tensors = self._tensors.gather()
         self.values = replace(self.values, means=self._means.values(), mean_count=self._means.count)
-        if accelerator.is_main_process:
+        if self._accelerator.is_main_process:
             prefix = "average."
             average = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
-            def write(path: Any) -> None:
+            def write(path: Path) -> None:
                 self._subject.write(path, average)
                 write_state(path / RESUME, tensors, self.values)
 
-            folder.write(step, write)
-        accelerator.wait_for_everyone()
-        score = saved(step) if saved is not None else None
-        if score is not None and (self.values.best is None or score >= self.values.best[1]):
-            self.values = replace(self.values, best=(step, score))
-        if accelerator.is_main_process:
-            best = None if self.values.best is None else self.values.best[0]
-            folder.publish(step if best is None else best)
-            folder.prune(best)
-        accelerator.wait_for_everyone()
+            self._folder.write(self.values.step, write)
+        self._accelerator.wait_for_everyone()
+
+    def _choose(self, step: int, validate: Callable[[int], float | None] | None) -> None:
+        """Validate a step, put the best checkpoint on top, remove old ones."""
+        if self._accelerator.is_main_process:
+            score = None if validate is None else validate(step)
+            if score is not None:
+                self._folder.score(step, score)
+            self._folder.publish(self._folder.chosen())
+            self._folder.prune()
+        self._accelerator.wait_for_everyone()
 
 
 def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
@@ -223,7 +230,7 @@ def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Any) -> None:
+def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     differing = [f"{name}={before.get(name)!r}" for name in now if before.get(name) != now[name]]
     if differing:
         raise TrainingError(f"The run in {folder} has {', '.join(differing)}; resume with the same settings.")

@@ -4,11 +4,13 @@
 OUT/                      the checkpoint to use: of the best validation, or the last one
 OUT/steps/000500/         a checkpoint that loads as it is
 OUT/steps/000500/resume/  what a run needs to go on from there
+OUT/steps/scores.json     what the validation of each step gave
 OUT/training_log.jsonl    losses and figures
 OUT/tensorboard/          the same for TensorBoard
 ```
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from dvla_ros.errors import CheckpointError, TrainingError
 
-STEPS, RESUME, LOG, BOARD = "steps", "resume", "training_log.jsonl", "tensorboard"
+STEPS, RESUME, LOG, BOARD, SCORES = "steps", "resume", "training_log.jsonl", "tensorboard", "scores.json"
 _PARTIAL = ".partial"
 
 
@@ -76,14 +78,33 @@ class RunFolder:
             last = self.steps()
             before = f"the last good checkpoint is {self.step(last[-1])}" if last else "there is none before it"
             raise TrainingError(
-                f"The checkpoint of step {number} cannot be written ({error}); {before}. Make room and go on with resume."
+                f"The checkpoint of step {number} cannot be written ({error}); {before}. Make room and resume."
             ) from error
         return done
 
-    def prune(self, best: int | None) -> None:
+    def scores(self) -> dict[int, float]:
+        """What the validation of each step gave, higher is better."""
+        path = self.root / STEPS / SCORES
+        return {int(step): score for step, score in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    def score(self, number: int, score: float) -> None:
+        """Remember what the validation of a step gave."""
+        path = self.root / STEPS / SCORES
+        partial = path.with_name(SCORES + _PARTIAL)
+        partial.write_text(json.dumps(self.scores() | {number: score}))
+        partial.replace(path)
+
+    def chosen(self) -> int:
+        """The step of the best validation, the later of equals; the last one where none was validated."""
+        there = self.steps()
+        scores = {step: score for step, score in self.scores().items() if step in there}
+        return max(scores, key=lambda step: (scores[step], step)) if scores else there[-1]
+
+    def prune(self) -> None:
         """Remove all but the last steps and the best one."""
+        chosen = self.chosen()
         for number in self.steps()[: -self._keep]:
-            if number != best:
+            if number != chosen:
                 shutil.rmtree(self.step(number))
 
     def publish(self, number: int) -> None:

@@ -32,7 +32,6 @@ class RunValues:
         means: Running means of the losses.
         mean_count: Steps in these.
         seconds: Trained so far.
-        best: The best validation so far: step and score; None without one.
     """
 
     step: int
@@ -40,7 +39,6 @@ class RunValues:
     means: Mapping[str, float] = field(default_factory=dict)
     mean_count: int = 0
     seconds: float = 0.0
-    best: tuple[int, float] | None = None
 
 
 class RunTensors:
@@ -109,9 +107,7 @@ def read_values(folder: Path) -> RunValues:
     """
     path = folder / VALUES
     try:
-        values = json.loads(path.read_text())
-        values["best"] = None if values["best"] is None else tuple(values["best"])
-        return RunValues(**values)
+        return RunValues(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} is not the state of a run ({error}); resume from another step.") from error
 
@@ -124,7 +120,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a dict
+            return {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); resume from another step.") from error
 

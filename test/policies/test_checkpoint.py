@@ -40,7 +40,7 @@ def test_what_is_written_is_read_back(checkpoint, tmp_path):
     statistics = read_statistics(checkpoint, config.spec)
     model = make_network(config.model)
     read_weights(checkpoint, model)
-    write_checkpoint(tmp_path / "copy", config, model, statistics)
+    write_checkpoint(tmp_path / "copy", config, model.state_dict(), statistics)
     assert read_config(tmp_path / "copy") == config
     for name in (CONFIG, STATISTICS):
         assert (tmp_path / "copy" / name).read_text() == (checkpoint / name).read_text()

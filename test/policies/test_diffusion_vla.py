@@ -38,7 +38,7 @@ def write(folder, words=WORDS, **sizes):
     network = DIFFUSION_VLA.network(7, PERCEPTION, words, **small, **sizes)
     model = SmallDivla(network)
     config = CheckpointConfig("diffusion_vla", network, DIFFUSION_VLA.coding, DIFFUSION_VLA.decoding)
-    write_checkpoint(folder, config, model, statistics())
+    write_checkpoint(folder, config, model.state_dict(), statistics())
     if words is not None:
         words.save(folder)
     return folder

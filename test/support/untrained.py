@@ -58,7 +58,7 @@ def write_untrained(
         tokenizer.save(folder)
     names = (ACTION_NAMES * 2)[:action_dim]
     config = CheckpointConfig(system, network, coding, kind.decoding, cameras, names, **changes)
-    write_checkpoint(folder, config, make_network(network), statistics)
+    write_checkpoint(folder, config, make_network(network).state_dict(), statistics)
     return folder
 
 

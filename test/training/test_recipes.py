@@ -47,7 +47,7 @@ def saved(recipe_of, statistics, tmp_path):
     def write(system, **changes):
         recipe = recipe_of(system, **changes)
         torch.manual_seed(0)
-        write_checkpoint(tmp_path, recipe.config, make_network(recipe.config.model), statistics)
+        write_checkpoint(tmp_path, recipe.config, make_network(recipe.config.model).state_dict(), statistics)
         recipe.write_extras(tmp_path)
         return recipe, tmp_path
 

@@ -41,7 +41,7 @@ def checkpoints(tiny_run, demonstrations, statistics, tmp_path_factory):
             written[system] = out = tmp_path_factory.mktemp(system)
             recipe = make_recipe(tiny_run(out, system, coding=CODINGS.get(system, ())), demonstrations, statistics)
             torch.manual_seed(0)
-            write_checkpoint(out, recipe.config, make_network(recipe.config.model), statistics)
+            write_checkpoint(out, recipe.config, make_network(recipe.config.model).state_dict(), statistics)
             recipe.write_extras(out)
         return written[system]
 
@@ -113,6 +113,6 @@ def test_fine_tuning_may_begin_to_count_the_ways_from_the_frozen_rows(
 ):
     ahead = recipe_from("dd_vla", perception=PerceptionConfig(width=24, keypoints=2, ways_after_frozen=True)).config
     assert isinstance(ahead.model, SmallVlaConfig) and ahead.model.perception.ways_after_frozen
-    write_checkpoint(tmp_path / "ahead", ahead, make_network(ahead.model), statistics)
+    write_checkpoint(tmp_path / "ahead", ahead, make_network(ahead.model).state_dict(), statistics)
     with pytest.raises(ConfigurationError, match="'ways_after_frozen': True.*this run would make another"):
         make_recipe(tiny_run(tmp_path, init=tmp_path / "ahead"), calm, statistics)

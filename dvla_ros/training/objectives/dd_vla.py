@@ -12,7 +12,7 @@ from dvla_ros.denoising.corruption import mask_for_training
 from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.denoising.schedules import schedule_named
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
 from dvla_ros.training.objectives.frozen_rows import frozen_steps, leading_rows, require_share
@@ -76,7 +76,7 @@ class MaskedExercise:
         share: float `[B * masks, L]`, what each token counts in the sums; 0 where it is shown.
     """
 
-    batch: Examples
+    batch: ExampleBatch
     counts: Mapping[str, Tensor]
     tokens: Tensor
     canvas: Tensor
@@ -102,7 +102,7 @@ class DdVlaObjective:
             "localising": config.localising,
         }
 
-    def exercise(self, batch: Examples, noise: Noise) -> MaskedExercise:
+    def exercise(self, batch: ExampleBatch, noise: Noise) -> MaskedExercise:
         """See `Objective`."""
         config, mask_token = self._config, self._canvas.mask_token
         assert batch.targets.tokens is not None
@@ -136,7 +136,7 @@ class DdVlaObjective:
             **grounding_sums(learner.percept(prefix), exercise.batch),
         }
 
-    def _given_tokens(self, batch: Examples, noise: Noise) -> Tensor:
+    def _given_tokens(self, batch: ExampleBatch, noise: Noise) -> Tensor:
         """Leading tokens that the network is given, int64 `[B]`: of actions that were being executed, or as if."""
         rows = self._canvas.length // batch.targets.actions.shape[1]
         drawn = leading_rows(self._config.inpainting, self._canvas, batch, noise).sum(dim=1)

@@ -13,7 +13,7 @@ from dvla_ros.denoising.flow_paths import MixturePath, ProbabilityPath, sample_p
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.denoising.state import Scores
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
 from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens
@@ -64,7 +64,7 @@ class PathExercise:
         taught: bool `[B * draws, L]`.
     """
 
-    batch: Examples
+    batch: ExampleBatch
     counts: Mapping[str, Tensor]
     tokens: Tensor
     noisy: Tensor
@@ -95,7 +95,7 @@ class DfmVlaObjective:
             "localising": config.localising,
         }
 
-    def exercise(self, batch: Examples, noise: Noise) -> PathExercise:
+    def exercise(self, batch: ExampleBatch, noise: Noise) -> PathExercise:
         """See `Objective`."""
         draws, canvas = self._config.draws, self._canvas
         assert batch.targets.tokens is not None

@@ -10,7 +10,7 @@ from torch.nn import functional
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.noise_prediction import noise_prediction_errors
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import ReasoningLearner
 from dvla_ros.training.objectives.frozen_rows import frozen_steps
@@ -54,7 +54,7 @@ class NoiseExercise:
         taught: bool `[B * draws, H]`, rows whose noise is in the loss.
     """
 
-    batch: Examples
+    batch: ExampleBatch
     counts: Mapping[str, Tensor]
     noise: Noise
     taught: Tensor
@@ -76,7 +76,7 @@ class DiffusionVlaObjective:
             "localising": config.localising,
         }
 
-    def exercise(self, batch: Examples, noise: Noise) -> NoiseExercise:
+    def exercise(self, batch: ExampleBatch, noise: Noise) -> NoiseExercise:
         """See `Objective`."""
         draws, actions, reasoning = self._config.draws, batch.targets.actions, batch.targets.reasoning
         row = torch.arange(actions.shape[1], device=actions.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 
 _LEADING = 8
 """First draw for the rows that are given; those before it are for what is masked."""
@@ -33,7 +33,7 @@ class FrozenPositions(NamedTuple):
         return FrozenPositions(*(part.repeat_interleave(times, dim=0) for part in self))
 
 
-def frozen_positions(batch: Examples, canvas: Canvas, *, rows_are_tokens: bool) -> FrozenPositions:
+def frozen_positions(batch: ExampleBatch, canvas: Canvas, *, rows_are_tokens: bool) -> FrozenPositions:
     """What is given of the chunk's tokens, the last ones of the canvas, and what is not to be learned.
 
     Where every number has a token of its own (bins, intervals), these are the tokens of the frozen rows. A FAST token
@@ -57,21 +57,21 @@ def frozen_positions(batch: Examples, canvas: Canvas, *, rows_are_tokens: bool) 
     return FrozenPositions(torch.zeros_like(untaught), untaught)
 
 
-def has_row_tokens(canvas: Canvas, batch: Examples) -> bool:
+def has_row_tokens(canvas: Canvas, batch: ExampleBatch) -> bool:
     """Whether the action segment is laid out as the rows and columns of the chunk: a token for every number."""
     horizon, dims = batch.targets.actions.shape[1:]
     segment = canvas.segments[-1]
     return (segment.steps, segment.dims) == (horizon, dims)
 
 
-def frozen_steps(batch: Examples) -> Tensor:
+def frozen_steps(batch: ExampleBatch) -> Tensor:
     """Leading actions that were being executed, int64 `[B]`; 0 where the batch does not say."""
     if batch.frozen is not None:
         return batch.frozen
     return torch.zeros(len(batch), dtype=torch.int64, device=batch.targets.actions.device)
 
 
-def leading_rows(share: float, canvas: Canvas, batch: Examples, noise: Noise) -> Tensor:
+def leading_rows(share: float, canvas: Canvas, batch: ExampleBatch, noise: Noise) -> Tensor:
     """Rows given to some of the chunks, so that a network learns to go on from rows that are being executed.
 
     Half of the rows at most, and few more often than many: P(d) is proportional to n + 1 - d for d in 0..n, n = H / 2

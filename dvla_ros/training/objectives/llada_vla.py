@@ -10,7 +10,7 @@ from dvla_ros.denoising.canvas import Canvas
 from dvla_ros.denoising.corruption import mask_independently
 from dvla_ros.denoising.noise import Noise
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
 from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, leading_rows, require_share
@@ -57,7 +57,7 @@ class MaskedExercise:
         share: float `[B * masks, L]`, what each token counts in the sum; 0 where it is shown or not taught.
     """
 
-    batch: Examples
+    batch: ExampleBatch
     counts: Mapping[str, Tensor]
     tokens: Tensor
     canvas: Tensor
@@ -79,7 +79,7 @@ class LladaVlaObjective:
         self._targets = smooth_targets(canvas.vocabulary, config.neighbours)
         self.weights = {"tokens": 1.0, "grounding": config.grounding, "localising": config.localising}
 
-    def exercise(self, batch: Examples, noise: Noise) -> MaskedExercise:
+    def exercise(self, batch: ExampleBatch, noise: Noise) -> MaskedExercise:
         """See `Objective`."""
         config, canvas = self._config, self._canvas
         assert batch.targets.tokens is not None

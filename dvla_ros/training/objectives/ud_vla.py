@@ -11,7 +11,7 @@ from dvla_ros.denoising.canvas import FREE, Canvas
 from dvla_ros.denoising.noise import TRAINING, Noise
 from dvla_ros.denoising.sampling import lowest
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.batch import Examples
+from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
 from dvla_ros.training.objectives.frozen_rows import FrozenPositions, frozen_positions
@@ -78,7 +78,7 @@ class JointExercise:
         supervised: bool `[B, L]`.
     """
 
-    batch: Examples
+    batch: ExampleBatch
     counts: Mapping[str, Tensor]
     canvas: Tensor
     supervised: Tensor
@@ -110,7 +110,7 @@ class UdVlaObjective:
             "localising": config.localising,
         }
 
-    def exercise(self, batch: Examples, noise: Noise) -> JointExercise:
+    def exercise(self, batch: ExampleBatch, noise: Noise) -> JointExercise:
         """See `Objective`."""
         tokens, split = batch.targets.tokens, self._span.start
         assert tokens is not None
