@@ -38,7 +38,7 @@ def learning_rate_share(schedule: Schedule, step: int, steps: int, warmup: int =
 
 def _one_cycle(step: int, steps: int) -> float:
     peak = 0.05 * steps - 1.0
-    if step <= peak:
+    if step < peak:
         return _between(_BEGIN, 1.0, step / peak)
     return _between(1.0, _END, (step - max(peak, 0.0)) / max(1.0, steps - 1 - max(peak, 0.0)))
 

@@ -16,6 +16,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from dvla_ros.errors import CheckpointError, TrainingError
 
 STEPS, RESUME, LOG, BOARD, SCORES = "steps", "resume", "training_log.jsonl", "tensorboard", "scores.json"
@@ -73,7 +75,7 @@ class RunFolder:
             shutil.rmtree(done, ignore_errors=True)
             partial.rename(done)
             _to_disk(done.parent)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             last = self.steps()
             before = f"the last good checkpoint is {self.step(last[-1])}" if last else "there is none before it"
