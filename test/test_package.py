@@ -62,17 +62,20 @@ ROSDEP_KEY = {
 }
 # Import name -> pip name, of what has no rosdep key; make setup installs these.
 WITHOUT_ROSDEP_KEY = {
+    "accelerate": "accelerate",
     "diffusers": "diffusers",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "lz4": "lz4",
     "mcap": "mcap",
     "mink": "mink",
+    "peft": "peft",
     "pyarrow": "pyarrow",
     "rerun": "rerun-sdk",
     "rosbags": "rosbags",
     "ruckig": "ruckig",
     "safetensors": "safetensors",
     "starlette": "starlette",
+    "tensorboard": "tensorboard",
     "tiktoken": "tiktoken",
     "tokenizers": "tokenizers",
     "tyro": "tyro",
