@@ -53,7 +53,7 @@ class ExampleLoader(Generic[Content_co]):
             batch_sampler=sampler,
             num_workers=workers,
             prefetch_factor=_PREFETCH if workers else None,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # __getitems__ gives a batch, not a list
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # else each epoch would take a number from the run's own
         )
