@@ -21,6 +21,7 @@ from dvla_ros.training.shard import (
     write_frames,
     write_manifest,
 )
+from dvla_ros.training.shard_checks import OpenShard
 
 FRAMES_PER_SHARD = 2000
 """About 150 MB of pictures of two cameras at 128 x 96."""
@@ -143,7 +144,7 @@ class TrainingSetSource:
         pictures: Whether to read them.
 
     Raises:
-        RecordingError: There is no shard, the format is another, shards disagree, or a camera is missing.
+        RecordingError: There is no shard, one is damaged or of another format, shards disagree, or a camera is missing.
     """
 
     def __init__(
@@ -158,6 +159,8 @@ class TrainingSetSource:
             raise RecordingError(f"There is no training set below {', '.join(map(str, folders))}.")
         self._manifests = [read_manifest(shard) for shard in self._shards]
         self._require_alike()
+        for shard in self._shards:
+            OpenShard.of(shard)  # its files are whole
         own = self._manifests[0].cameras
         if missing := [name for name in cameras if name not in own]:
             raise RecordingError(f"{folders[0]} has the cameras {', '.join(own)}, not {', '.join(missing)}.")

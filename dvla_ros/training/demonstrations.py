@@ -53,7 +53,7 @@ def read_demonstrations(folders: Sequence[Path]) -> Demonstrations:
     held = {name: column if name in ON_DISK else column[:] for name, column in columns.items()}
     require_whole(shards, held)
     tasks = _tasks_of_sentences(shards)
-    held["instructions"] = _numbers_among(tuple(tasks), shards, held["instructions"])
+    held["instructions"] = _numbers_among(tuple(tasks), shards, columns["instructions"][:])
     manifest = replace(shards[0].manifest, instructions=tuple(tasks), task_names=tuple(tasks.values()))
     return Demonstrations(manifest, **held)  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from dvla_ros.training.example_order import StepSampler
 from dvla_ros.training.tensors_within import mapped
 
 Content_co = TypeVar("Content_co", covariant=True)
-_PREFETCH = 4
+PREFETCH = 4
 """Batches that each worker has ready at most."""
 
 
@@ -52,8 +52,8 @@ class ExampleLoader(Generic[Content_co]):
             _Parcels(examples),
             batch_sampler=sampler,
             num_workers=workers,
-            prefetch_factor=_PREFETCH if workers else None,
-            collate_fn=_as_it_is,
+            prefetch_factor=PREFETCH if workers else None,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # __getitems__ gives a batch, not a list
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # else each epoch would take a number from the run's own
         )

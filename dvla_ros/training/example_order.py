@@ -31,7 +31,8 @@ class ExampleOrder:
         if frames < 1 or seed < 0:
             raise ConfigurationError(f"There must be a frame, and the seed be 0 or more: got {frames}, seed {seed}.")
         self._frames, self._seed = frames, seed
-        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+        self._epoch = -1
+        self._permutation: np.ndarray = np.empty(0, np.int64)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """The frame of each number, int64 `[n]`; memory is that of one epoch's permutation, 8 bytes a frame."""

@@ -79,8 +79,8 @@ class FrameColumn:
             raise IndexError(f"After the rows only whole numbers and slices are taken, got {rest}.")
         rows = self[index[0]]
         one = isinstance(index[0], int | np.integer)
-        found: np.ndarray = np.asarray(rows[rest] if one else rows[(slice(None), *rest)])
-        return found
+        within = rest if one else (slice(None), *rest)
+        return np.asarray(rows[within])
 
     def _whole(self, rows: Any) -> np.ndarray:
         """Rows counted from 0, int64 `[n]`."""

@@ -33,6 +33,7 @@ def relit(images: np.ndarray, rng: np.random.Generator, into: np.ndarray) -> Non
     gain = rng.uniform(*BRIGHTER, (cameras, 1)) * rng.uniform(*COLOURED, (cameras, 3))
     offset = rng.uniform(*OFFSET, (cameras, 1))
     drawn = np.frombuffer(rng.bytes(into.size), np.uint8).reshape(into.shape)
-    np.multiply(images.transpose(0, 3, 1, 2), gain[..., None, None].astype(np.float32), out=into)
-    into += (NOISE * _STANDARD)[drawn]
+    np.take(NOISE * _STANDARD, drawn, out=into, mode="clip")  # nothing to clip; it saves NumPy a copy
+    factor = gain[..., None, None].astype(np.float32)
+    into += np.multiply(images.transpose(0, 3, 1, 2), factor, order="C")
     into += offset[..., None, None].astype(np.float32)

@@ -74,7 +74,7 @@ class NpyRows:
         """
         if not into.nbytes:
             return
-        wanted = memoryview(into).cast("B")
+        wanted = into.reshape(-1).view(np.uint8).data
         place = self._begin + first * self._row_bytes
         while wanted.nbytes:
             try:

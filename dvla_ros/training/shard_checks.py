@@ -101,8 +101,8 @@ def require_whole(shards: Sequence[OpenShard], columns: Mapping[str, FrameColumn
     for shard in shards:
         rows = slice(begin, begin + len(shard))
         for name in ("states", "actions"):
-            values = columns[name][rows].reshape(len(shard), -1)
-            if len(bad := np.flatnonzero(~np.isfinite(values).all(axis=1))):
+            finite = np.isfinite(columns[name][rows].reshape(len(shard), -1)).all(axis=1)
+            if len(bad := np.flatnonzero(~finite)):
                 raise _damaged(shard.folder, f"{name} that are no finite numbers in {len(bad)} frames, first {bad[0]}")
         for name, end in (
             ("instructions", len(shard.manifest.instructions)),

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.training.shard import read_manifest
+from dvla_ros.training.frame_column import FrameColumn
+from dvla_ros.training.shard_checks import OpenShard
 
 
 @dataclass(frozen=True)
@@ -21,27 +22,29 @@ class ImageKey:
 
 
 class VqImages:
-    """Memory-mapped images of finished shards, averaged down to one size when read."""
+    """Images of finished shards on the disk, averaged down to one size when read."""
 
     def __init__(self, folders: Sequence[Path], width: int, height: int) -> None:
         """Open every finished shard below the folders.
 
         Raises:
             ConfigurationError: No shard is there, they differ in cameras, or images are no whole multiple of the size.
+            RecordingError: A shard is damaged.
         """
         shards = sorted(path.parent for folder in folders for path in Path(folder).rglob("manifest.json"))
         if not shards:
             raise ConfigurationError(
                 f"No demonstrations below {', '.join(map(str, folders))}; make some with `dvla collect`."
             )
-        cameras = {read_manifest(shard).cameras for shard in shards}
+        opened = [OpenShard.of(shard) for shard in shards]
+        cameras = {shard.manifest.cameras for shard in opened}
         if len(cameras) > 1:
             raise ConfigurationError(f"All demonstrations must have the same cameras, got {sorted(cameras)}.")
         self.cameras: tuple[str, ...] = cameras.pop()
-        self.episodes = np.concatenate([np.load(shard / "episodes.npy") for shard in shards])
+        self.episodes = FrameColumn([shard.files["episodes"] for shard in opened])[:]
         self._size = (width, height)
-        self._current = [np.load(shard / "images.npy", mmap_mode="r") for shard in shards]
-        self._future = [np.load(shard / "futures.npy", mmap_mode="r") for shard in shards]
+        self._current = [FrameColumn([shard.files["images"]]) for shard in opened]
+        self._future = [FrameColumn([shard.files["futures"]]) for shard in opened]
         for images in [*self._current, *self._future]:
             _require_multiple(images, width, height)
         self._ends = np.cumsum([len(images) for images in self._current])
@@ -58,13 +61,13 @@ class VqImages:
     def _image(self, key: ImageKey) -> np.ndarray:
         shard = int(np.searchsorted(self._ends, key.frame, side="right"))
         images = (self._future if key.future else self._current)[shard]
-        image: np.ndarray = np.asarray(images[key.frame - self._ends[shard], key.camera])
+        image = images[int(key.frame - self._ends[shard]), key.camera]
         if image.shape[1::-1] == self._size:
             return image
         return cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
 
 
-def _require_multiple(images: np.ndarray, width: int, height: int) -> None:
+def _require_multiple(images: FrameColumn, width: int, height: int) -> None:
     _, _, stored_height, stored_width, _ = images.shape
     factor = stored_width // width
     if factor < 1 or (stored_width, stored_height) != (factor * width, factor * height):

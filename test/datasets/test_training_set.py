@@ -123,3 +123,10 @@ def test_columns_that_are_not_bridge_s_are_refused(tmp_path):
 def test_task_names_are_those_of_the_simulation():
     assert task_name("Pick up the red cube.") == "pick_red"
     assert task_name("make coffee") == ""
+
+
+def test_a_damaged_set_is_refused_by_name(tmp_path):
+    written(tmp_path, good(1))
+    np.save(tmp_path / "shard-00000" / "futures.npy", np.zeros((3, 2, 48, 64, 3), np.uint8))
+    with pytest.raises(RecordingError, match="shard-00000 is damaged: it has 40 states but 3 futures"):
+        TrainingSetSource([tmp_path])

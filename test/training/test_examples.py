@@ -19,7 +19,7 @@ from dvla_ros.training.example_order import BatchShare, ExampleOrder, StepSample
 from dvla_ros.training.examples import Examples
 from dvla_ros.training.frame_tensors import FrameTensors
 from dvla_ros.training.light_and_noise import relit
-from dvla_ros.training.sentence_choice import SentenceChoice
+from dvla_ros.training.sentence_choice import Phrasings, SentenceChoice
 from dvla_ros.training.train import fit_statistics
 
 SEED = 11
@@ -36,9 +36,13 @@ def frames(demonstrations):
 
 
 @pytest.fixture(scope="module")
-def examples(demonstrations, frames, encoder):
-    targets = Targets(torch.from_numpy(demonstrations.actions))
-    return Examples(demonstrations, frames, targets, SentenceChoice(demonstrations.manifest, encoder), SEED)
+def sentences(demonstrations, encoder):
+    return SentenceChoice(demonstrations.manifest, encoder)
+
+
+@pytest.fixture(scope="module")
+def examples(demonstrations, frames, sentences):
+    return Examples(demonstrations, frames, Targets(torch.from_numpy(demonstrations.actions)), sentences, SEED)
 
 
 def same(batch, other):
@@ -127,23 +131,25 @@ def test_workers_cannot_be_less_than_none(examples):
         ExampleLoader(examples, StepSampler(BatchShare(2), 1), -1)
 
 
-def test_sentences_are_left_out_as_often_as_asked_for_and_half_are_the_canonical_one(demonstrations, encoder):
+def test_sentences_are_left_out_as_often_as_asked_for_and_half_are_the_canonical_one(demonstrations):
     manifest = demonstrations.manifest
-    instruction = manifest.task_names.index("pick_red")
-    choice, usual = (SentenceChoice(manifest, encoder, dropped) for dropped in (0.25, 0.0))
-    places = [choice.place(instruction, draws(0, n, Use.SENTENCE)) for n in range(2000)]
-    none, canonical = encoder.encode(""), encoder.encode(TASKS["pick_red"].phrasings[0])
-    assert torch.equal(choice.embeddings([0])[0], none)
-    assert np.mean(np.array(places) == 0) == pytest.approx(0.25, abs=0.03)
-    spoken = [place for place in places if place]
-    first = min(spoken)
-    assert torch.equal(choice.embeddings([first])[0], canonical)
-    phrasings = len(TASKS["pick_red"].phrasings)
-    assert np.mean(np.array(spoken) == first) == pytest.approx(0.5 + 0.5 / phrasings, abs=0.04)
-    assert set(spoken) == set(range(first, first + phrasings))
+    instruction, phrasings = manifest.task_names.index("pick_red"), TASKS["pick_red"].phrasings
+    some, usual = Phrasings(manifest, dropped=0.25), Phrasings(manifest)
+    places = [some.place(instruction, draws(0, n, Use.SENTENCE)) for n in range(2000)]
+    said = [some.sentences[place] for place in places if place]
+    assert some.sentences[0] == "" and np.mean(np.array(places) == 0) == pytest.approx(0.25, abs=0.03)
+    canonical = np.mean([sentence == phrasings[0] for sentence in said])
+    assert canonical == pytest.approx(0.5 + 0.5 / len(phrasings), abs=0.04)
+    assert set(said) == set(phrasings)
     # Leaving some out changes no other choice.
     others = [usual.place(instruction, draws(0, n, Use.SENTENCE)) for n in range(2000)]
     assert all(place in (0, other) for place, other in zip(places, others, strict=True))
+
+
+def test_sentences_are_shown_as_the_encoder_reads_them(sentences, encoder, demonstrations):
+    phrasings = Phrasings(demonstrations.manifest).sentences
+    shown = sentences.embeddings([0, 5])
+    assert torch.equal(shown, torch.stack([encoder.encode(phrasings[place]) for place in (0, 5)]))
 
 
 def test_light_is_a_factor_and_an_offset_and_noise_has_its_strength():
