@@ -22,7 +22,7 @@ def train(words: Sequence[str]) -> int:
 
     @dataclass(frozen=True)
     class Train:
-        """Train a small policy of one of the systems on demonstrations."""
+        """Train a small policy of one of the systems on demonstrations or recordings."""
 
         train: tyro.conf.OmitArgPrefixes[TrainConfig]
         json: Path | None = None
@@ -30,6 +30,8 @@ def train(words: Sequence[str]) -> int:
     options = tyro.cli(Train, args=words, prog="dvla train")
     config = options.train
     trainer = Trainer(config)
+    for warning in trainer.warnings:
+        console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
     if trainer.done:
         console.print(f"Going on with {config.out} after step {trainer.done}.")
     columns = (

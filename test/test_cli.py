@@ -12,8 +12,10 @@ from dvla_ros.training.demonstrations import read_demonstrations
 TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
     "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon json",
-    "train": "data out system init backbone freeze-perception vq steps batch-size learning-rate weight-decay ema "
-    "drop-instruction seed threads save-every execute-steps heads layers coding objective decoding json "
+    "train": "data out system init backbone freeze-perception vq steps batch-size accumulate learning-rate schedule "
+    "warmup drop-at weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
+    "save-every keep report-every resume validation validation-frames validation-tasks validation-episodes "
+    "execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints ways-after-frozen",
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "

@@ -27,8 +27,8 @@ class TrainConfig:
     """How to train.
 
     Attributes:
-        data: Folders of demonstrations.
-        out: Checkpoint folder to write; a log stands beside the weights.
+        data: What to learn from: training sets, bags or folders of bags, LeRobot v3 data sets.
+        out: Folder of the run: the checkpoint on top, those of single steps and the log beside it.
         system: Which system to train: dd_vla, ud_vla, llada_vla, dfm_vla or diffusion_vla.
         init: Checkpoint folder of the same system to start from, with its statistics and its action coding; None starts
             from scratch.

@@ -1,6 +1,6 @@
 """Training of the small policies: from demonstrations and settings to a subject of the training loop."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dvla_ros.actions.normalization import DatasetStatistics, FeatureStatistics
+from dvla_ros.datasets.read_options import ReadOptions
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.perception import PerceptionConfig
@@ -17,6 +18,7 @@ from dvla_ros.models.text import SentenceEncoder
 from dvla_ros.policies.checkpoint import read_config, read_part, read_statistics, read_weights, write_checkpoint
 from dvla_ros.training.batch import Batch
 from dvla_ros.training.config import TrainConfig
+from dvla_ros.training.data_sources import prepared_sources
 from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
 from dvla_ros.training.example_loader import ExampleLoader
 from dvla_ros.training.example_order import BatchShare, StepSampler
@@ -33,6 +35,8 @@ from dvla_ros.training.subject import Subject
 from dvla_ros.training.validation import Validation
 
 GRIPPER_COLUMN = 6
+CONVERTED = "data"
+"""Folder of a run for what recordings were converted to."""
 
 
 class Trainer:
@@ -54,7 +58,8 @@ class Trainer:
         if not config.resume:
             self.folder.require_new()
         accelerator = make_accelerator(config.device, config.precision, config.accumulate)
-        demonstrations = read_demonstrations(config.data)
+        self.warnings: list[str] = []
+        demonstrations = self._demonstrations(config.data)
         _require_fit(config.perception, demonstrations)
         self.statistics = _statistics(config, demonstrations)
         recipe = make_recipe(config, demonstrations, self.statistics)
@@ -67,7 +72,7 @@ class Trainer:
         subject = subject_of(recipe, self.model, self.statistics)
         self.loop = TrainingLoop(self._settings(), subject, self._supply, self.folder, accelerator)
         self.done = self.loop.resume() if config.resume else 0
-        self._validation = _validation(config)
+        self._validation = self._make_validation()
 
     def run(
         self, report: Callable[[Progress], None], validated: Callable[[int, Mapping[str, float]], None] | None = None
@@ -101,6 +106,21 @@ class Trainer:
     def _supply(self, done: int) -> Iterator[Batch]:
         sampler = StepSampler(self._share, self.config.steps, done)
         return iter(ExampleLoader(self.examples, sampler, self.config.workers, self._accelerator.device))
+
+    def _demonstrations(self, paths: Sequence[Path]) -> Demonstrations:
+        """Training sets as they are; bags and LeRobot sets converted into the run's folder."""
+        sizes = self.config.perception
+        reading = ReadOptions(size=(sizes.image_width, sizes.image_height))
+        sources = prepared_sources(paths, self.config.out / CONVERTED, reading)
+        self.warnings += [f"{source.path}: {warning}" for source in sources for warning in source.warnings]
+        return read_demonstrations([source.folder for source in sources])
+
+    def _make_validation(self) -> Validation | None:
+        config = self.config
+        if not config.validation and not config.validation_tasks:
+            return None
+        demonstrations = self._demonstrations(config.validation) if config.validation else None
+        return Validation(demonstrations, config.validation_frames, config.validation_tasks, config.validation_episodes)
 
     def _settings(self) -> LoopSettings:
         config = self.config
@@ -170,13 +190,6 @@ def _examples(
     sentences = SentenceChoice(demonstrations.manifest, encoder, config.drop_instruction)
     frames = FrameTensors.of(demonstrations, statistics)
     return Examples(demonstrations, frames, recipe.targets, sentences, config.seed)
-
-
-def _validation(config: TrainConfig) -> Validation | None:
-    if not config.validation and not config.validation_tasks:
-        return None
-    demonstrations = read_demonstrations(config.validation) if config.validation else None
-    return Validation(demonstrations, config.validation_frames, config.validation_tasks, config.validation_episodes)
 
 
 def fit_statistics(demonstrations: Demonstrations) -> DatasetStatistics:
