@@ -8,6 +8,8 @@ from dvla_ros.nodes.backends.choice import make_backend
 from dvla_ros.nodes.sim_node import SimNode
 
 AWAY = np.array([0.4, 0.1, -0.1, 0.0, 0.15, 0.3])
+FAR = np.array([2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+"""Takes seconds, so that the arm is still under way when a busy machine has noticed that it is."""
 
 simulated = pytest.mark.parametrize("ros_world", [FEW_IMAGES], indirect=True)
 
@@ -45,7 +47,7 @@ def test_arm_and_gripper_go_where_they_are_commanded(connect, ros_world, name, g
 @simulated
 def test_a_whole_plan_that_is_replaced_by_a_stop_ends_where_it_was_stopped(connect, ros_world):
     arm = connect("joint_trajectory")
-    start, goal = arm.joints, arm.go_by(AWAY)
+    start, goal = arm.joints, arm.go_by(FAR)
     ros_world.wait_until(lambda: np.abs(arm.joints - start).max() > 0.1, "the arm under way")
     arm.brake()
     stopped = arm.planned(arm.now)[0]
