@@ -100,6 +100,8 @@ class Collect:
         noise_m: Largest standard deviation of the noise on each action, in metres.
         kick_probability: Of a shove of up to 5 cm with each action.
         one_way: The expert always takes the grasp nearest now, straight and all at once; else one of many ways.
+        tasks: Task names or families (pick, put, stack, push, detour), all tasks alike often; by default the first four
+            families, a fixed share each.
         json: File for the result.
     """
 
@@ -111,10 +113,12 @@ class Collect:
     noise_m: float = 0.006
     kick_probability: float = 0.05
     one_way: bool = False
+    tasks: tuple[str, ...] = ()
     json: Path | None = None
 
 
 def _collect(words: Sequence[str]) -> int:
+    from dvla_ros.simulation.tasks import tasks_of
     from dvla_ros.training.collect import CollectConfig, collect
 
     options = tyro.cli(Collect, args=words, prog="dvla collect")
@@ -127,6 +131,7 @@ def _collect(words: Sequence[str]) -> int:
         kick_probability=options.kick_probability,
         moving=options.moving,
         one_way=options.one_way,
+        tasks=tasks_of(options.tasks) if options.tasks else (),
     )
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:
@@ -199,7 +204,7 @@ class Simulate:
         system: Which shipped policy to measure, where no checkpoint is given.
         checkpoint: Checkpoint folder; the one shipped for the system by default.
         deployment: YAML file that says how a published checkpoint is used.
-        tasks: Task names or families (pick, put, stack, push); all by default.
+        tasks: Task names or families (pick, put, stack, push, detour); the tasks of the first four by default.
         episodes: Episodes, spread evenly over the tasks.
         seed: First scene seed.
         execute_steps: Actions per chunk to execute; 0 is the checkpoint's own number.
