@@ -69,6 +69,12 @@ def _benchmark(words: Sequence[str]) -> int:
     return benchmark(words)
 
 
+def _benchmark_sim(words: Sequence[str]) -> int:
+    from dvla_ros.benchmark_sim_command import benchmark_sim
+
+    return benchmark_sim(words)
+
+
 def _convert(words: Sequence[str]) -> int:
     from dvla_ros.dataset_commands import convert
 
@@ -316,6 +322,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
     "benchmark": ("measure how fast policies decode on this machine", _benchmark),
+    "benchmark-sim": ("compare systems and decoders in simulation, under conditions", _benchmark_sim),
     "inspect": ("see a recording, and what the policy thought", _inspect),
     "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
     "stats": ("check recordings or a data set, and write its statistics", _stats),

@@ -46,14 +46,18 @@ def read_episodes(path: Path, conditions: str) -> dict[tuple[str, int], Episode]
     Raises:
         ConfigurationError: A line is not the record of an episode.
     """
+    return read_record(path).get(conditions, {})
+
+
+def read_record(path: Path) -> dict[str, dict[tuple[str, int], Episode]]:
+    """Everything in a file, by the digest of its conditions; errors as for `read_episodes`."""
     if not path.exists():
         return {}
-    episodes: dict[tuple[str, int], Episode] = {}
+    found: dict[str, dict[tuple[str, int], Episode]] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        found, episode = _episode(line, f"{path}:{number}")
-        if found == conditions:
-            episodes[episode.task, episode.seed] = episode
-    return episodes
+        conditions, episode = _episode(line, f"{path}:{number}")
+        found.setdefault(conditions, {})[episode.task, episode.seed] = episode
+    return found
 
 
 def _episode(line: str, where: str) -> tuple[str, Episode]:
