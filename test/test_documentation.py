@@ -13,6 +13,7 @@ import yaml
 
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
 from dvla_ros.benchmark_command import Benchmark
+from dvla_ros.benchmark_sim_command import BenchmarkSim
 from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
@@ -89,6 +90,7 @@ OPTIONS = {
     "dvla fresh-checkpoint": (FreshCheckpoint,),
     "dvla inspect": (Inspect,),
     "dvla benchmark": (Benchmark,),
+    "dvla benchmark-sim": (BenchmarkSim,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),

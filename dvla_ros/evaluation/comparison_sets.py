@@ -147,9 +147,7 @@ COMPARISONS: dict[str, ComparisonSet] = {
     "chunk": ComparisonSet("how many actions a chunk has", tuple(_chunk(rows) for rows in (8, 3, 5, 10))),
     "bins": ComparisonSet(
         "how many bins a value has",
-        tuple(
-            _trained(f"dd_vla.bins_{size:04d}", f"{size} bins", f"--coding size={size}") for size in (256, 32, 1024)
-        ),
+        tuple(_trained(f"dd_vla.bins_{size:04d}", f"{size} bins", f"--coding size={size}") for size in (256, 32, 1024)),
     ),
     "fast_against_bins": ComparisonSet(
         "FAST tokens or bins, by the same decoder and network",

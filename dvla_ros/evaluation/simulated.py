@@ -17,7 +17,7 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.statistics import percentile, wilson_interval
 from dvla_ros.policies.answering import answer_of, predict_for
 from dvla_ros.policies.base import Policy, Prediction
-from dvla_ros.simulation.appearance import Appearance, DressedCameras
+from dvla_ros.simulation.appearance import NOMINAL_APPEARANCE, Appearance, DressedCameras
 from dvla_ros.simulation.scene import CAMERAS, COLOURS
 from dvla_ros.simulation.simulation import Simulation
 from dvla_ros.simulation.tasks import ALL_FAMILIES, ALL_TASKS, TASKS, task_named
@@ -51,7 +51,7 @@ class SimulateConfig:
     execute_steps: int = 0
     inference_s: float = 0.12
     replanning: ReplanningConfig = field(default_factory=lambda: ReplanningConfig(mode="sync", lead_s=0.0))
-    appearance: Appearance = Appearance()
+    appearance: Appearance = NOMINAL_APPEARANCE
     phrasing: int = 0
 
     def __post_init__(self) -> None:

@@ -114,9 +114,7 @@ class SimulatorComparison:
             cell.record.add(episode)
             yield cell
 
-    def _cells(
-        self, variant: Variant, conditions: Sequence[Condition], scenes: Scenes, folder: Path
-    ) -> Iterator[Cell]:
+    def _cells(self, variant: Variant, conditions: Sequence[Condition], scenes: Scenes, folder: Path) -> Iterator[Cell]:
         checkpoint, recorded = variant.checkpoint(self._checkpoints), read_record(record_file(folder, variant))
         for condition in conditions:
             for family in scenes.families:

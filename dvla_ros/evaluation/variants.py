@@ -5,11 +5,10 @@ Those whose success in simulation is compared are in `comparison_sets`, those wi
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from dvla_ros.denoising.masked import MaskedConfig
 from dvla_ros.errors import ConfigurationError
 
 CHECKPOINTS = "checkpoints/widowx_{system}_small"

@@ -58,7 +58,11 @@ class Appearance:
     @property
     def nominal(self) -> bool:
         """Whether the pictures are as in the demonstrations."""
-        return self == Appearance()
+        return self == NOMINAL_APPEARANCE
+
+
+NOMINAL_APPEARANCE = Appearance()
+"""As in the demonstrations."""
 
 
 class DressedCameras:
