@@ -6,9 +6,10 @@ import re
 from dataclasses import MISSING, fields
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, get_origin, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
+import tyro
 import yaml
 
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
@@ -105,6 +106,8 @@ PARAMETER_TABLES = {
 }
 ELSEWHERE = {"perception", "model"}
 """Groups of options that another table tells."""
+POSITIONAL = get_args(tyro.conf.Positional[str])[1]
+"""What marks a field as a word of its own."""
 PLACEHOLDERS = {"name=value", "decoder=stable"}
 """Not of a real decoder: a pattern, and the example of docs/how_to/add_a_decoder.md."""
 IN_WORDS = {"perception", "segments", "unet1d", "scale_dp"}
@@ -193,7 +196,7 @@ def test_the_tables_of_the_commands_are_complete_and_tell_the_defaults(heading):
 def options_of(kind):
     """The fields that are given as options, not as words of their own."""
     hints = get_type_hints(kind, include_extras=True)
-    return [field for field in fields(kind) if get_origin(hints[field.name]) is not Annotated]
+    return [field for field in fields(kind) if POSITIONAL not in get_args(hints[field.name])]
 
 
 @pytest.mark.parametrize("system", OBJECTIVES)

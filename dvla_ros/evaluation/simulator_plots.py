@@ -71,7 +71,7 @@ def _fall_off(axes: Axes, figures: Sequence[CellFigures], axis: str) -> None:
         axes.fill_between(strengths, lows, highs, color=colour, alpha=0.12, linewidth=0)
     axes.set(xlabel=f"{axis}: {AXES[axis].about}", ylabel="success, %", ylim=(-2, 102))
     axes.xaxis.label.set_wrap(True)
-    axes.xaxis.label.set_size("small")
+    axes.xaxis.label.set_fontsize("small")
     axes.grid(linewidth=0.4)
 
 

@@ -43,8 +43,7 @@ def answers(
             processes[line] = process
             busy[line] = _hand_out(line, waiting)
         while busy:
-            for line in wait(list(busy)):
-                assert isinstance(line, Connection)
+            for line in [line for line in wait(list(busy)) if isinstance(line, Connection)]:
                 number = busy.pop(line)
                 answer = _answer(line, processes[line], number, questions[number])
                 if waiting:
