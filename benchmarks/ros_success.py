@@ -27,7 +27,7 @@ from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.session import Session, simulated_robot, weights_digest
 from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.scene import COLOURS
-from dvla_ros.simulation.tasks import TASKS, tasks_of
+from dvla_ros.simulation.tasks import task_named, tasks_of
 
 FIRST_TRAINING_SEED = 1_000_000
 """Demonstrations are made in scenes from this seed on; see `training/collect.py`."""
@@ -73,7 +73,7 @@ class SuccessConfig:
         """All episodes, the tasks in turn, each with the next seed."""
         names = tasks_of(tuple(word for text in self.tasks for word in text.split(",") if word))
         turns = [(names[index % len(names)], self.seed + index) for index in range(self.seeds)]
-        return [EpisodeRequest(name, seed, TASKS[name].instruction, self.time_limit) for name, seed in turns]
+        return [EpisodeRequest(name, seed, task_named(name).instruction, self.time_limit) for name, seed in turns]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

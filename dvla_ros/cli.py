@@ -68,6 +68,12 @@ def _benchmark(words: Sequence[str]) -> int:
     return benchmark(words)
 
 
+def _benchmark_sim(words: Sequence[str]) -> int:
+    from dvla_ros.benchmark_sim_command import benchmark_sim
+
+    return benchmark_sim(words)
+
+
 def _convert(words: Sequence[str]) -> int:
     from dvla_ros.dataset_commands import convert
 
@@ -100,6 +106,8 @@ class Collect:
         kick_probability: Of a shove of up to 5 cm with each action.
         one_way: The expert always takes the grasp nearest now, straight and all at once; else one of many ways.
         horizon: Actions of each frame's label.
+        tasks: Task names or families (pick, put, stack, push, detour), all tasks alike often; by default the first four
+            families, a fixed share each.
         json: File for the result.
     """
 
@@ -112,10 +120,12 @@ class Collect:
     kick_probability: float = 0.05
     one_way: bool = False
     horizon: int = 8
+    tasks: tuple[str, ...] = ()
     json: Path | None = None
 
 
 def _collect(words: Sequence[str]) -> int:
+    from dvla_ros.simulation.tasks import tasks_of
     from dvla_ros.training.collect import CollectConfig, collect
 
     options = tyro.cli(Collect, args=words, prog="dvla collect")
@@ -129,6 +139,7 @@ def _collect(words: Sequence[str]) -> int:
         moving=options.moving,
         one_way=options.one_way,
         horizon=options.horizon,
+        tasks=tasks_of(options.tasks) if options.tasks else (),
     )
     result = (0, 0, 0)
     with ProgressBar(console=console) as bar:
@@ -180,7 +191,7 @@ class Simulate:
         system: Which shipped policy to measure, where no checkpoint is given.
         checkpoint: Checkpoint folder; the one shipped for the system by default.
         deployment: YAML file that says how a published checkpoint is used.
-        tasks: Task names or families (pick, put, stack, push); all by default.
+        tasks: Task names or families (pick, put, stack, push, detour); the tasks of the first four by default.
         episodes: Episodes, spread evenly over the tasks.
         seed: First scene seed.
         execute_steps: Actions per chunk to execute; 0 is the checkpoint's own number.
@@ -292,6 +303,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
     "benchmark": ("measure how fast policies decode on this machine", _benchmark),
+    "benchmark-sim": ("compare systems and decoders in simulation, under conditions", _benchmark_sim),
     "inspect": ("see a recording, and what the policy thought", _inspect),
     "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
     "stats": ("check recordings or a data set, and write its statistics", _stats),

@@ -11,7 +11,7 @@ from dvla_ros.training.demonstrations import read_demonstrations
 
 TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
-    "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon json",
+    "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon tasks json",
     "train": "data out system init backbone freeze-perception vq steps batch-size accumulate learning-rate schedule "
     "warmup drop-at weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
     "save-every keep report-every resume validation validation-frames validation-tasks validation-episodes "
@@ -27,6 +27,8 @@ OPTIONS = {
     "max-episodes gap-s camera-latency-s stamp-source camera-poses seed bootstrap replay real-time device threads",
     "benchmark": "systems size device dtype weights cache attention repeats threads chunks checks growth checkpoints "
     "folder json plot growth-plot write",
+    "benchmark-sim": "sets only checkpoint tasks episodes seed conditions whole-chunks time-limit workers device run "
+    "checkpoints record json plot fall-off-plot write part",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",

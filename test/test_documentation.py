@@ -6,13 +6,15 @@ import re
 from dataclasses import MISSING, fields
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, get_origin, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
+import tyro
 import yaml
 
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
 from dvla_ros.benchmark_command import Benchmark
+from dvla_ros.benchmark_sim_command import BenchmarkSim
 from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
@@ -89,6 +91,7 @@ OPTIONS = {
     "dvla fresh-checkpoint": (FreshCheckpoint,),
     "dvla inspect": (Inspect,),
     "dvla benchmark": (Benchmark,),
+    "dvla benchmark-sim": (BenchmarkSim,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),
@@ -103,6 +106,8 @@ PARAMETER_TABLES = {
 }
 ELSEWHERE = {"perception", "model"}
 """Groups of options that another table tells."""
+POSITIONAL = get_args(tyro.conf.Positional[str])[1]
+"""What marks a field as a word of its own."""
 PLACEHOLDERS = {"name=value", "decoder=stable"}
 """Not of a real decoder: a pattern, and the example of docs/how_to/add_a_decoder.md."""
 IN_WORDS = {"perception", "segments", "unet1d", "scale_dp"}
@@ -191,7 +196,7 @@ def test_the_tables_of_the_commands_are_complete_and_tell_the_defaults(heading):
 def options_of(kind):
     """The fields that are given as options, not as words of their own."""
     hints = get_type_hints(kind, include_extras=True)
-    return [field for field in fields(kind) if get_origin(hints[field.name]) is not Annotated]
+    return [field for field in fields(kind) if POSITIONAL not in get_args(hints[field.name])]
 
 
 @pytest.mark.parametrize("system", OBJECTIVES)

@@ -19,6 +19,7 @@ SOURCE = ROOT / "dvla_ros"
 RANK = {
     "cli": 6,
     "benchmark_command": 6,
+    "benchmark_sim_command": 6,
     "checkpoint_commands": 6,
     "nodes": 5,
     "dataset_commands": 6,

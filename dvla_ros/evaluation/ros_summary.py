@@ -8,15 +8,15 @@ from dvla_ros.evaluation.chunk_timing import percentiles
 from dvla_ros.evaluation.ros_episode import RosEpisode
 from dvla_ros.evaluation.statistics import percentile, wilson_interval
 from dvla_ros.simulation.scene import COLOURS
-from dvla_ros.simulation.tasks import FAMILIES, TASKS
+from dvla_ros.simulation.tasks import ALL_FAMILIES, ALL_TASKS
 
 NOTHING = "none"
 
 
 def summarise(episodes: Sequence[RosEpisode]) -> dict[str, object]:
     """Success, confusion, times, network evaluations, latencies and camera frames of at least one episode."""
-    families = {name: [e for e in episodes if TASKS[e.task].family == name] for name in FAMILIES}
-    tasks = {name: [e for e in episodes if e.task == name] for name in TASKS}
+    families = {name: [e for e in episodes if ALL_TASKS[e.task].family == name] for name in ALL_FAMILIES}
+    tasks = {name: [e for e in episodes if e.task == name] for name in ALL_TASKS}
     return {
         **success_rate(episodes),
         "by_task": {name: success_rate(group) for name, group in tasks.items() if group},
@@ -50,7 +50,7 @@ def confusion(episodes: Sequence[RosEpisode]) -> dict[str, dict[str, int]]:
     """Colour asked for (rows) against colour moved as asked, or `none` (columns)."""
     table = {asked: dict.fromkeys((*COLOURS, NOTHING), 0) for asked in COLOURS}
     for episode in episodes:
-        target = TASKS[episode.task].target
+        target = ALL_TASKS[episode.task].target
         moved = {"success": target, "wrong_object": episode.detail}.get(episode.outcome, NOTHING)
         table[target][moved] += 1
     return table

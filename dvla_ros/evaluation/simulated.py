@@ -17,10 +17,11 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.statistics import percentile, wilson_interval
 from dvla_ros.policies.answering import answer_of, predict_for
 from dvla_ros.policies.base import Policy, Prediction
-from dvla_ros.simulation.cameras import CameraRig
+from dvla_ros.simulation.appearance import NOMINAL_APPEARANCE, Appearance, DressedCameras
 from dvla_ros.simulation.scene import CAMERAS, COLOURS
 from dvla_ros.simulation.simulation import Simulation
-from dvla_ros.simulation.tasks import FAMILIES, TASKS
+from dvla_ros.simulation.tasks import ALL_FAMILIES, ALL_TASKS, TASKS, task_named
+from dvla_ros.simulation.unseen_phrasings import KINDS, unseen_phrasings
 
 _WIDTH, _HEIGHT = 640, 480
 
@@ -38,6 +39,8 @@ class SimulateConfig:
         execute_steps: Actions to execute per chunk; 0 takes the policy's own number.
         inference_s: Simulated time that passes while the policy thinks.
         replanning: How chunks follow each other.
+        appearance: What the cameras see otherwise than in the demonstrations.
+        phrasing: 0 asks by the task's own sentence, 1..3 by one that no demonstration has, see `unseen_phrasings`.
     """
 
     tasks: tuple[str, ...] = tuple(TASKS)
@@ -48,10 +51,14 @@ class SimulateConfig:
     execute_steps: int = 0
     inference_s: float = 0.12
     replanning: ReplanningConfig = field(default_factory=lambda: ReplanningConfig(mode="sync", lead_s=0.0))
+    appearance: Appearance = NOMINAL_APPEARANCE
+    phrasing: int = 0
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.tasks if name not in TASKS] or not self.tasks:
-            raise ConfigurationError(f"Unknown tasks {unknown}; known are {', '.join(TASKS)}.")
+        if unknown := [name for name in self.tasks if name not in ALL_TASKS] or not self.tasks:
+            raise ConfigurationError(f"Unknown tasks {unknown}; known are {', '.join(ALL_TASKS)}.")
+        if not 0 <= self.phrasing <= len(KINDS):
+            raise ConfigurationError(f"phrasing must be 0..{len(KINDS)}, got {self.phrasing}.")
         if self.episodes < 1 or self.seed < 0 or min(self.control_hz, self.time_limit) <= 0 or self.inference_s < 0:
             raise ConfigurationError(f"episodes, control_hz and time_limit must be positive, seed 0 or more: {self}.")
 
@@ -83,7 +90,7 @@ class Episode:
     Attributes:
         task: Task name.
         seed: Scene seed.
-        outcome: `success`, `wrong_object` or `timeout`.
+        outcome: `success`, `wrong_object`, `collision` or `timeout`.
         detail: The colour that was moved by mistake.
         seconds: Simulated time until the outcome.
         nfe: Network evaluations per chunk.
@@ -109,7 +116,7 @@ class SimulatedEpisodes:
     def __init__(self, policy: Policy, config: SimulateConfig, observer: EpisodeObserver | None = None) -> None:
         self._policy, self._config, self._observer = policy, config, observer
         self._simulation = Simulation()
-        self._rig = CameraRig(self._simulation.model, _WIDTH, _HEIGHT)
+        self._cameras = DressedCameras(self._simulation.model, config.appearance, _WIDTH, _HEIGHT)
         spec = policy.spec
         steps = config.execute_steps or spec.execute_steps
         if not 1 <= steps <= spec.horizon:
@@ -126,6 +133,7 @@ class SimulatedEpisodes:
         """One episode from reset to outcome or time limit."""
         simulation = self._simulation
         simulation.reset(task, seed)
+        self._cameras.restart(seed)
         self._policy.reset()
         if self._observer is not None:
             self._observer.restart()
@@ -149,6 +157,10 @@ class SimulatedEpisodes:
             rejected=sum(run.controller.statistics.rejected.values()),
             malformed=sum(bool(p.malformed) for p in predictions),
         )
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        self._cameras.close()
 
     def _goes_on(self) -> bool:
         return self._simulation.judge().outcome == "running" and self._simulation.time < self._config.time_limit
@@ -177,9 +189,13 @@ class SimulatedEpisodes:
     def _observe(self) -> Observation:
         simulation = self._simulation
         qpos, mocap = simulation.qpos(), simulation.mocap()
-        images = {name: self._rig.render(qpos, name, mocap) for name in CAMERAS}
+        images = {name: self._cameras.render(qpos, name, mocap) for name in CAMERAS}
         state = bridge_state(simulation.arm, simulation.finger)
-        return Observation(simulation.time, images, state, simulation.task.instruction)
+        return Observation(simulation.time, images, state, self._sentence())
+
+    def _sentence(self) -> str:
+        task, kind = self._simulation.task, self._config.phrasing
+        return task.instruction if kind == 0 else unseen_phrasings(task)[kind - 1]
 
     def _control(self, run: "_Run", until: float) -> None:
         """Let the controller command the arm until a time in seconds."""
@@ -216,13 +232,13 @@ class _Run:
 def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
     """The figures of `dvla simulate --json`; the first five keys are fixed."""
     successes = sum(e.outcome == "success" for e in episodes)
-    families = {f: [e for e in episodes if TASKS[e.task].family == f] for f in FAMILIES}
+    families = {f: [e for e in episodes if task_named(e.task).family == f] for f in ALL_FAMILIES}
     return {
         "success_rate": successes / len(episodes),
         "episodes": len(episodes),
         "by_task": {
             name: _rate([e for e in episodes if e.task == name])
-            for name in TASKS
+            for name in ALL_TASKS
             if any(e.task == name for e in episodes)
         },
         "nfe": float(np.mean([n for e in episodes for n in e.nfe])),
@@ -247,7 +263,7 @@ def pick_confusion(episodes: Sequence[Episode]) -> dict[str, dict[str, int]]:
     """Colour asked for (rows) against colour lifted, or `none` (columns), over the pick tasks."""
     table = {asked: dict.fromkeys((*COLOURS, "none"), 0) for asked in COLOURS}
     for episode in episodes:
-        task = TASKS[episode.task]
+        task = task_named(episode.task)
         if task.family == "pick":
             lifted = {"success": task.target, "wrong_object": episode.detail}.get(episode.outcome, "none")
             table[task.target][lifted] += 1

@@ -13,6 +13,7 @@ from dvla_ros.policies.checkpoint import CONFIG, WEIGHTS
 
 _CONDITIONS = "conditions"
 _WHICH_EPISODES = ("tasks", "episodes", "seed")  # these do not change how an episode goes
+_LATER = ("appearance", "phrasing")  # counted only where they are not the default: what was recorded before is valid
 
 
 def conditions_digest(checkpoint: Path, decoding: Mapping[str, object], config: SimulateConfig) -> str:
@@ -23,7 +24,8 @@ def conditions_digest(checkpoint: Path, decoding: Mapping[str, object], config: 
         decoding: Settings of the decoder that replace the checkpoint's.
         config: How episodes are run.
     """
-    rules = {name: value for name, value in asdict(config).items() if name not in _WHICH_EPISODES}
+    usual = {f.name for f in fields(config) if f.name in _LATER and getattr(config, f.name) == f.default}
+    rules = {name: value for name, value in asdict(config).items() if name not in {*_WHICH_EPISODES, *usual}}
     digest = hashlib.sha256(json.dumps([dict(decoding), rules], sort_keys=True).encode())
     for name in (CONFIG, WEIGHTS):
         digest.update((checkpoint / name).read_bytes())
@@ -44,14 +46,18 @@ def read_episodes(path: Path, conditions: str) -> dict[tuple[str, int], Episode]
     Raises:
         ConfigurationError: A line is not the record of an episode.
     """
+    return read_record(path).get(conditions, {})
+
+
+def read_record(path: Path) -> dict[str, dict[tuple[str, int], Episode]]:
+    """Everything in a file, by the digest of its conditions; errors as for `read_episodes`."""
     if not path.exists():
         return {}
-    episodes: dict[tuple[str, int], Episode] = {}
+    found: dict[str, dict[tuple[str, int], Episode]] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        found, episode = _episode(line, f"{path}:{number}")
-        if found == conditions:
-            episodes[episode.task, episode.seed] = episode
-    return episodes
+        conditions, episode = _episode(line, f"{path}:{number}")
+        found.setdefault(conditions, {})[episode.task, episode.seed] = episode
+    return found
 
 
 def _episode(line: str, where: str) -> tuple[str, Episode]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvla_ros.control.bridge import DEFAULT_ROTATION
+from dvla_ros.errors import SimulationError
 from dvla_ros.simulation.scene import CUBE_HALF, PLATE_HEIGHT
-from dvla_ros.simulation.tasks import Push, PutOnPlate, SceneState, Stack, Task
+from dvla_ros.simulation.tasks import Detour, Push, PutOnPlate, SceneState, Stack, Task
 
 MAX_STEP = 0.04
 MAX_TURN = 0.24
@@ -28,6 +29,14 @@ _PUSH_Z = 0.028
 _PUSH_START = 0.064
 _ALIGNED_XY, _NEARLY_XY, _ALIGNED_YAW = 0.008, 0.015, 0.12
 """The open fingers have 8 mm to spare on either side of a cube; below its top they may still centre themselves."""
+_BESIDE, _BEFORE, _BEHIND = 0.100, 0.060, 0.060
+"""Way points of a detour (m from the post): beside it the hand, 6 cm to either side, passes; before and behind it
+there is room to go sideways."""
+_PASSED = 0.045
+_ON_A_SIDE = 0.020
+"""Further than this (m) to a side of the post, the way is round that side."""
+_DETOUR_STEP = 0.026
+"""Translation (m) per action of a detour."""
 _FUNNEL = 0.5
 _OPEN_FINGER, _EMPTY_FINGER = 0.033, 0.021
 """`left_finger` (m) above which the gripper counts as open, and below which it closed on nothing.
@@ -43,11 +52,13 @@ class Style:
         grasp_yaw: Yaw (rad) the gripper prefers, of the four at which its fingers fit the cube.
         swirl: Bend (rad) of the way round to the goal: 0 straight, + left, − right.
         order: `together`, `turn_first` or `move_first`.
+        side: +1 round the left side of a post (+y), −1 round its right side.
     """
 
     grasp_yaw: float
     swirl: float
     order: str
+    side: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,12 +70,22 @@ class Command:
 
 
 def plain_style(task: Task, scene: SceneState, yaw: float) -> Style:
-    """The one style that follows from what can be seen: the grasp nearest to `yaw` (rad), straight, all at once."""
+    """The one style that follows from what can be seen: the grasp nearest to `yaw` (rad), straight, all at once.
+
+    Of a detour it is the side of the post on which the fingertips are.
+    """
+    if isinstance(task, Detour) and scene.post is not None:
+        return Style(0.0, 0.0, "together", side=1.0 if scene.tool[1] >= scene.post[1] else -1.0)
     return Style(_fitting_yaw(scene.yaws[task.target], yaw), 0.0, "together")
 
 
 def draw_style(task: Task, scene: SceneState, yaw: float, rng: np.random.Generator, other_grasp: float = 0.25) -> Style:
-    """Draw a style for a gripper at `yaw` (rad): the nearest grasp, or with probability `other_grasp` the next one."""
+    """Draw a style for a gripper at `yaw` (rad): the nearest grasp, or with probability `other_grasp` the next one.
+
+    A detour has two: round the left or the right side of the post, by the toss of a coin.
+    """
+    if isinstance(task, Detour):
+        return Style(0.0, 0.0, "together", side=float(rng.choice([-1.0, 1.0])))
     nearest = plain_style(task, scene, yaw).grasp_yaw
     other = nearest + (np.pi / 2 if yaw > nearest else -np.pi / 2)
     return Style(
@@ -91,6 +112,8 @@ class Expert:
         """
         if isinstance(self._task, Push):
             return self._push(self._task, scene, pose)
+        if isinstance(self._task, Detour):
+            return self._detour(scene, pose)
         if self._done(scene):
             return self._retreat(pose, finger)
         if self._task.target in scene.held and gripper < 0.5:
@@ -179,6 +202,21 @@ class Expert:
             return Command(_step(pose, np.array([*start[:2], _PUSH_Z]), 0.0), 0.0)
         return Command(_step(pose, self._around(pose, start), 0.0), 0.0)
 
+    def _detour(self, scene: SceneState, pose: np.ndarray) -> Command:
+        """Sideways before the post, past it, then over the cube; round the side on which the hand is already."""
+        if scene.post is None:
+            raise SimulationError(f"{self._task.name} needs a scene with a post: reset the simulation to this task.")
+        cube, (x, y) = scene.cubes[self._task.target], pose[:2, 3] - scene.post[:2]
+        side = np.sign(y) if abs(y) > _ON_A_SIDE else self._style.side
+        beside = scene.post[1] + side * _BESIDE
+        if x > _PASSED:
+            goal = cube[:2]
+        elif abs(y) < _BESIDE - 0.012:
+            goal = np.array([min(scene.post[0] - _BEFORE, max(pose[0, 3], 0.18)), beside])
+        else:
+            goal = np.array([scene.post[0] + _BEHIND, beside])
+        return Command(_step(pose, np.array([*goal, _HOVER]), 0.0, _DETOUR_STEP), 1.0)
+
     def _around(self, pose: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """Bend the way to `goal` by the style's swirl, less and less as it comes near."""
         offset = goal - pose[:3, 3]
@@ -203,12 +241,12 @@ def _wrap(angle: float) -> float:
     return float((angle + np.pi) % (2 * np.pi) - np.pi)
 
 
-def _step(pose: np.ndarray, goal: np.ndarray, yaw: float) -> np.ndarray:
-    """One bounded step towards the position `goal` with the gripper straight down at `yaw`."""
+def _step(pose: np.ndarray, goal: np.ndarray, yaw: float, reach: float = MAX_STEP) -> np.ndarray:
+    """One step of at most `reach` (m) towards the position `goal` with the gripper straight down at `yaw`."""
     result = np.eye(4)
     offset = goal - pose[:3, 3]
     distance = float(np.linalg.norm(offset))
-    result[:3, 3] = pose[:3, 3] + offset * min(1.0, MAX_STEP / max(distance, 1e-9))
+    result[:3, 3] = pose[:3, 3] + offset * min(1.0, reach / max(distance, 1e-9))
     turn = np.clip(_wrap(yaw - yaw_of(pose)), -MAX_TURN, MAX_TURN)
     angle = yaw_of(pose) + turn
     cos, sin = np.cos(angle), np.sin(angle)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvla_ros.simulation.scene import COLOURS, CUBE_HALF, PLATE_HEIGHT, PLATE_RADIUS
-from dvla_ros.simulation.tasks import Push, Task
+from dvla_ros.simulation.scene import COLOURS, CUBE_HALF, PLATE_HEIGHT, PLATE_RADIUS, POST_HEIGHT
+from dvla_ros.simulation.tasks import Detour, Push, Task
 
 _RADIUS = (0.20, 0.36)
 _BEARING = 0.60
@@ -17,6 +17,10 @@ _LANE_HALF_WIDTH = 0.065
 _LANE = (-0.10, 0.14)
 """Free stretch before and behind a cube that is to be pushed, along the push (m)."""
 _REACH_Y = 0.24
+_POST_AHEAD, _CUBE_BEHIND = (0.073, 0.077), (0.085, 0.105)
+"""The post stands this far (m) before the fingertips along x, and the cube this far behind the post."""
+_POST_GAP = 0.07
+"""Between the post and the centres of the other cubes; the plate's rim is as far (m)."""
 
 # Geometry of the arm from its description (m): shoulder height, upper arm (forward, up), forearm, wrist to fingertips.
 _SHOULDER_Z = 0.11065
@@ -27,14 +31,25 @@ _HAND = 0.158575
 
 @dataclass(frozen=True)
 class Layout:
-    """Cube poses `[7]` (position m, quaternion wxyz) by colour, and the plate's position `[3]`."""
+    """Cube poses `[7]` (position m, quaternion wxyz) by colour, and the positions `[3]` of plate and post.
+
+    Attributes:
+        cubes: By colour.
+        plate: Its centre.
+        post: Its centre; None without one.
+        start: Arm joints `[6]` (rad) where they belong to the layout; None where any start will do.
+    """
 
     cubes: Mapping[str, np.ndarray]
     plate: np.ndarray
+    post: np.ndarray | None = None
+    start: np.ndarray | None = None
 
 
 def place_objects(task: Task, rng: np.random.Generator) -> Layout:
     """Draw a layout by rejection: uniform over the reachable sector, with the gaps this module names."""
+    if isinstance(task, Detour):
+        return _place_detour(task, rng)
     while True:
         plate = _draw(rng)
         cubes = {colour: _draw(rng) for colour in rng.permutation(COLOURS)}
@@ -42,6 +57,27 @@ def place_objects(task: Task, rng: np.random.Generator) -> Layout:
             return Layout(
                 cubes={c: _cube_pose(cubes[c], rng.uniform(-np.pi / 4, np.pi / 4)) for c in COLOURS},
                 plate=np.array([*plate, PLATE_HEIGHT / 2]),
+            )
+
+
+def _place_detour(task: Detour, rng: np.random.Generator) -> Layout:
+    """Fingertips, post and target in a row along x, as low as the hand travels; all else out of their way."""
+    x, y, height = rng.uniform(0.19, 0.21), rng.uniform(-0.06, 0.06), rng.uniform(0.08, 0.09)
+    post = np.array([x + rng.uniform(*_POST_AHEAD), y + rng.uniform(-0.005, 0.005)])
+    target = np.array([post[0] + rng.uniform(*_CUBE_BEHIND), y + rng.uniform(-0.01, 0.01)])
+    start = pointing_down(float(np.hypot(x, y)), height, float(np.arctan2(y, x)))
+    start[5] = start[0] + rng.uniform(-0.1, 0.1)  # the fingers open along y, as when a cube is pushed
+    while True:
+        plate = _draw(rng)
+        cubes = {colour: _draw(rng) for colour in COLOURS} | {task.target: target}
+        beside = [cube for colour, cube in cubes.items() if colour != task.target]
+        free = min(np.hypot(*(cube - post)) for cube in beside) > _POST_GAP
+        if free and np.hypot(*(plate - post)) > _POST_GAP + PLATE_RADIUS and _fair(task, cubes, plate):
+            return Layout(
+                cubes={c: _cube_pose(cubes[c], rng.uniform(-np.pi / 4, np.pi / 4)) for c in COLOURS},
+                plate=np.array([*plate, PLATE_HEIGHT / 2]),
+                post=np.array([*post, POST_HEIGHT / 2]),
+                start=start,
             )
 
 

@@ -1,5 +1,7 @@
 """The table scene as a MuJoCo model: WidowX 250s, three cubes, a plate, a fixed and a wrist camera."""
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
@@ -10,6 +12,7 @@ COLOURS = ("red", "green", "blue")
 CUBE_HALF = 0.02
 PLATE_RADIUS = 0.07
 PLATE_HEIGHT = 0.01
+POST_RADIUS, POST_HEIGHT = 0.015, 0.20
 CAMERAS = ("front", "wrist")
 TIMESTEP = 0.004
 
@@ -33,8 +36,12 @@ _PAD_FRICTION = (1.5, 0.02, 0.0005)
 _CUBE_FRICTION = (0.9, 0.01, 0.0002)
 
 
-def build_model() -> mujoco.MjModel:
-    """Compile the scene. Base frame = world frame: origin at the arm's base on the table top, x forward, z up."""
+def build_model(table_patterns: Sequence[np.ndarray] = ()) -> mujoco.MjModel:
+    """Compile the scene. Base frame = world frame: origin at the arm's base on the table top, x forward, z up.
+
+    Args:
+        table_patterns: Other looks of the table, uint8 `[n, n, 3]` RGB; material `pattern_i` shows the i-th.
+    """
     spec = widowx_spec()
     _set_options(spec)
     _dress_arm(spec)
@@ -43,7 +50,10 @@ def build_model() -> mujoco.MjModel:
     for colour in COLOURS:
         _add_cube(spec, colour)
     _add_plate(spec)
+    _add_post(spec)
     _add_cameras(spec)
+    for index, pattern in enumerate(table_patterns):
+        _add_pattern(spec, f"pattern_{index}", pattern)
     return spec.compile()
 
 
@@ -164,6 +174,19 @@ def _add_table(spec: mujoco.MjSpec) -> None:
     )
 
 
+def _add_pattern(spec: mujoco.MjSpec, name: str, pattern: np.ndarray) -> None:
+    texture = spec.add_texture(
+        name=name,
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        width=pattern.shape[1],
+        height=pattern.shape[0],
+        nchannel=3,
+    )
+    texture.data = pattern.tobytes()
+    material = spec.add_material(name=name, texrepeat=[1, 1])
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+
+
 def _add_cube(spec: mujoco.MjSpec, colour: str) -> None:
     body = spec.worldbody.add_body(name=colour, pos=[0.3, 0, CUBE_HALF])
     body.add_freejoint(name=colour)
@@ -196,6 +219,17 @@ def _add_plate(spec: mujoco.MjSpec) -> None:
         rgba=[0.80, 0.80, 0.83, 1],
         contype=0,
         conaffinity=0,
+    )
+
+
+def _add_post(spec: mujoco.MjSpec) -> None:
+    """Under the table, where nothing sees or touches it, until a scene is laid out that has one."""
+    body = spec.worldbody.add_body(name="post", pos=[0.3, 0, -0.25], mocap=True)
+    body.add_geom(
+        name="post",
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        size=[POST_RADIUS, POST_HEIGHT / 2, 0],
+        rgba=[0.95, 0.75, 0.10, 1],
     )
 
 

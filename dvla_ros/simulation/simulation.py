@@ -6,6 +6,7 @@ from functools import cache
 import mujoco
 import numpy as np
 
+from dvla_ros.control.description import EE_SITE
 from dvla_ros.control.widowx import (
     ARM_JOINTS,
     FINGER_CLOSED,
@@ -22,6 +23,9 @@ from dvla_ros.simulation.scene import COLOURS, TIMESTEP, build_model
 from dvla_ros.simulation.tasks import Judgement, SceneState, Task, task_named
 
 _SETTLE_S = 0.2
+_HAND = ("left_pad", "right_pad", "palm")
+_PLATE, _POST = 0, 1
+"""Numbers of the movable fixtures."""
 # The gripper motor turns about 2.5 rad over the stroke of the fingers.
 _GRIPPER_RAD_PER_M = 113.0
 
@@ -56,7 +60,7 @@ class Simulation:
         self._fingers = np.array([self.model.joint(f"{side}_finger").qposadr[0] for side in ("left", "right")])
         self._finger_dof = np.array([self.model.joint(f"{side}_finger").dofadr[0] for side in ("left", "right")])
         self._cube = {colour: int(self.model.joint(colour).qposadr[0]) for colour in COLOURS}
-        self._geom = {int(self.model.geom(name).id): name for name in (*COLOURS, "left_pad", "right_pad")}
+        self._geom = {int(self.model.geom(name).id): name for name in (*COLOURS, *_HAND, "post")}
         self.task: Task = task_named(task)
         self.seed = seed
         self.reset(task, seed)
@@ -75,8 +79,11 @@ class Simulation:
         layout = place_objects(self.task, rng)
         for colour, pose in layout.cubes.items():
             self.data.qpos[self._cube[colour] : self._cube[colour] + 7] = pose
-        self.data.mocap_pos[0] = layout.plate
-        self._put_arm(start_configuration(rng), FINGER_OPEN)
+        self.data.mocap_pos[_PLATE] = layout.plate
+        self._has_post = layout.post is not None
+        if layout.post is not None:
+            self.data.mocap_pos[_POST] = layout.post
+        self._put_arm(start_configuration(rng) if layout.start is None else layout.start, FINGER_OPEN)
         mujoco.mj_step(self.model, self.data, round(_SETTLE_S / TIMESTEP))
         self.data.time = 0.0
         self._initial = self.scene_state()
@@ -180,10 +187,13 @@ class Simulation:
         return SceneState(
             cubes={c: self.data.qpos[a : a + 3].copy() for c, a in self._cube.items()},
             yaws={c: _yaw(self.data.qpos[a + 3 : a + 7]) for c, a in self._cube.items()},
-            plate=self.data.mocap_pos[0].copy(),
+            plate=self.data.mocap_pos[_PLATE].copy(),
             held=frozenset(c for c in COLOURS if {(c, "left_pad"), (c, "right_pad")} <= touching),
-            touched=frozenset(c for c, pad in touching if pad.endswith("_pad")),
+            touched=frozenset(c for c, pad in touching if c in COLOURS and pad.endswith("_pad")),
             speed=float(np.abs(self.data.qvel[self._cube_dofs()]).max()),
+            tool=self.data.site(EE_SITE).xpos.copy(),
+            post=self.data.mocap_pos[_POST].copy() if self._has_post else None,
+            bumped=any(("post", part) in touching for part in _HAND),
         )
 
     def _cube_dofs(self) -> np.ndarray:
@@ -203,7 +213,7 @@ class Simulation:
             self._latched = judgement
 
     def judge(self) -> Judgement:
-        """Outcome of the episode so far; success or a wrong object stays until the next reset."""
+        """Outcome of the episode so far; all but `running` stay until the next reset."""
         return self._latched or Judgement("running", "")
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
@@ -14,6 +14,8 @@ LIFTED = 0.05
 """A cube counts as lifted this far (m) above where it lay."""
 PUSHED = 0.05
 """A cube counts as pushed this far (m) along y."""
+REACHED_XY, REACHED_Z = 0.025, 0.12
+"""A cube counts as reached when the fingertips are this near (m) to being over it, below this height (m)."""
 _NOUNS = ("cube", "block")
 _STILL = 0.03
 _LEVEL = 0.012
@@ -21,7 +23,19 @@ _LEVEL = 0.012
 
 @dataclass(frozen=True)
 class SceneState:
-    """True state of the scene in the base frame; positions `[3]` in m, yaws in rad, speed in m/s."""
+    """True state of the scene in the base frame; positions `[3]` in m, yaws in rad, speed in m/s.
+
+    Attributes:
+        cubes: Centres by colour.
+        yaws: By colour.
+        plate: Centre.
+        held: Colours of the cubes that both fingers touch.
+        touched: Colours of the cubes that a finger touches.
+        speed: Of the fastest cube.
+        tool: Fingertips.
+        post: Centre of the post, None in a scene without one.
+        bumped: Whether hand or fingers touch the post.
+    """
 
     cubes: Mapping[str, np.ndarray]
     yaws: Mapping[str, float]
@@ -29,11 +43,14 @@ class SceneState:
     held: frozenset[str]
     touched: frozenset[str]
     speed: float
+    tool: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    post: np.ndarray | None = None
+    bumped: bool = False
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Outcome (`running`, `success`, `wrong_object`) and, for a wrong object, its colour."""
+    """Outcome (`running`, `success`, `wrong_object`, `collision`) and, for a wrong object, its colour."""
 
     outcome: str
     detail: str
@@ -209,6 +226,37 @@ class Push(Task):
         return float(self.sign * (now.cubes[colour][1] - initial.cubes[colour][1]))
 
 
+@dataclass(frozen=True)
+class Detour(Task):
+    """Reach a cube behind a post; left and right of it are equally good, straight on is a collision."""
+
+    family = "detour"
+
+    @property
+    def name(self) -> str:
+        """Identifier."""
+        return f"detour_{self.target}"
+
+    @property
+    def phrasings(self) -> tuple[str, ...]:
+        """Sentences."""
+        verbs = ("go", "move")
+        return tuple(f"{verb} around the post to the {self.target} {noun}" for noun in _NOUNS for verb in verbs)
+
+    def succeeded(self, initial: SceneState, now: SceneState) -> bool:
+        """The fingertips are over the target."""
+        away = np.hypot(*(now.tool[:2] - now.cubes[self.target][:2]))
+        return bool(away < REACHED_XY and now.tool[2] < REACHED_Z)
+
+    def misdone(self, colour: str, initial: SceneState, now: SceneState) -> bool:
+        """Never: the way may lead over another cube."""
+        return False
+
+    def judge(self, initial: SceneState, now: SceneState) -> Judgement:
+        """A collision when the post is touched; else as every task."""
+        return Judgement("collision", "") if now.bumped else super().judge(initial, now)
+
+
 def _all_tasks() -> dict[str, Task]:
     tasks: list[Task] = [Pick(c) for c in COLOURS]
     tasks += [PutOnPlate(c) for c in COLOURS]
@@ -219,6 +267,11 @@ def _all_tasks() -> dict[str, Task]:
 
 TASKS = _all_tasks()
 FAMILIES = ("pick", "put", "stack", "push")
+"""What the shipped policies know."""
+EXTRA_TASKS: dict[str, Task] = {task.name: task for task in map(Detour, COLOURS)}
+"""Tasks that only who asks for them by name gets."""
+ALL_TASKS = {**TASKS, **EXTRA_TASKS}
+ALL_FAMILIES = (*FAMILIES, "detour")
 
 
 def task_named(name: str) -> Task:
@@ -227,9 +280,9 @@ def task_named(name: str) -> Task:
     Raises:
         SimulationError: There is none.
     """
-    if name not in TASKS:
-        raise SimulationError(f"There is no task {name!r}; the simulated scene has {', '.join(TASKS)}.")
-    return TASKS[name]
+    if name not in ALL_TASKS:
+        raise SimulationError(f"There is no task {name!r}; the simulated scene has {', '.join(ALL_TASKS)}.")
+    return ALL_TASKS[name]
 
 
 def task_for_instruction(instruction: str) -> Task:
@@ -239,21 +292,21 @@ def task_for_instruction(instruction: str) -> Task:
         SimulationError: No task has this sentence.
     """
     wanted = " ".join(instruction.lower().strip().rstrip(".").split())
-    for task in TASKS.values():
+    for task in ALL_TASKS.values():
         if wanted in task.phrasings:
             return task
-    examples = "; ".join(task.instruction for task in TASKS.values())
+    examples = "; ".join(task.instruction for task in ALL_TASKS.values())
     raise SimulationError(f"The simulated scene cannot judge {instruction!r}; it knows: {examples}.")
 
 
 def tasks_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Task names for a mixture of task names and families; all tasks for nothing.
+    """Task names for a mixture of task names and families; the tasks of `FAMILIES` for nothing.
 
     Raises:
         SimulationError: A name is neither.
     """
     chosen: list[str] = []
     for name in names:
-        members = [task.name for task in TASKS.values() if task.family == name] or [task_named(name).name]
+        members = [task.name for task in ALL_TASKS.values() if task.family == name] or [task_named(name).name]
         chosen += [member for member in members if member not in chosen]
     return tuple(chosen or TASKS)

@@ -16,7 +16,7 @@ from dvla_ros.simulation.cameras import CameraRig
 from dvla_ros.simulation.expert import Expert, draw_style, plain_style, yaw_of
 from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.simulation import Simulation
-from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task
+from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task, task_named
 from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
 from dvla_ros.training.shard import FUTURE_SIZE, HORIZON, Frame, Manifest, write_shard
 
@@ -53,6 +53,7 @@ class CollectConfig:
         one_way: The expert always takes the grasp that is nearest now, straight and all at once, instead of one of many
             ways that it draws for each episode.
         weights: Share of each task family, in the order pick, put, stack, push.
+        tasks: Task names, all alike often, instead of all tasks of those families by `weights`.
         episodes_per_shard: Size of one shard.
     """
 
@@ -67,6 +68,7 @@ class CollectConfig:
     horizon: int = HORIZON
     weights: tuple[float, float, float, float] = (0.25, 0.25, 0.30, 0.20)
     episodes_per_shard: int = 50
+    tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.episodes, self.episodes_per_shard) < 1 or self.seed < 0:
@@ -83,6 +85,8 @@ class CollectConfig:
             raise ConfigurationError(f"noise_m must be 0 or more, got {self.noise_m}.")
         if len(self.weights) != len(FAMILIES) or min(self.weights) < 0 or sum(self.weights) <= 0:
             raise ConfigurationError(f"weights needs {len(FAMILIES)} shares >= 0 for {FAMILIES}, got {self.weights}.")
+        for name in self.tasks:
+            task_named(name)
 
 
 class _Once:
@@ -106,14 +110,14 @@ class Collector:
         self._arm = BridgeArm(self._simulation)
         width, height = IMAGE_SIZE
         self._rig = CameraRig(self._simulation.model, width * _SUPERSAMPLE, height * _SUPERSAMPLE)
-        self._names = list(TASKS)
+        self._names = list(config.tasks or TASKS)
 
     def manifest(self) -> Manifest:
         """What the frames of this collector mean."""
         source = self._policy.spec.system if self._policy else "expert"
-        sentences = tuple(task.instruction for task in TASKS.values())
-        config = self._config
-        return Manifest(CAMERAS, sentences, tuple(TASKS), ACTION_DT, config.seed, source, horizon=config.horizon)
+        sentences = tuple(task_named(name).instruction for name in self._names)
+        config, names = self._config, tuple(self._names)
+        return Manifest(CAMERAS, sentences, names, ACTION_DT, config.seed, source, horizon=config.horizon)
 
     def episode(self, number: int) -> tuple[list[Frame], bool]:
         """One episode's frames and whether it ended in success."""
@@ -171,6 +175,8 @@ class Collector:
             yield look.frame
 
     def _draw_task(self, rng: np.random.Generator) -> Task:
+        if self._config.tasks:
+            return task_named(str(rng.choice(self._names)))
         weights = np.array(self._config.weights) / sum(self._config.weights)
         family = FAMILIES[rng.choice(len(FAMILIES), p=weights)]
         return TASKS[str(rng.choice([name for name in self._names if TASKS[name].family == family]))]

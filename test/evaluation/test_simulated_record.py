@@ -8,6 +8,7 @@ import pytest
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig
 from dvla_ros.evaluation.simulated_record import append_episode, conditions_digest, read_episodes
+from dvla_ros.simulation.appearance import Appearance
 
 EPISODE = Episode("pick_red", 7, "wrong_object", "blue", 4.2, (12, 11), (30.5, 50.0), 1, 2)
 
@@ -59,11 +60,15 @@ def test_conditions_are_weights_settings_and_rules_but_not_which_episodes(checkp
     assert digest == conditions_digest(
         checkpoint, {"num_steps": 8, "greedy": True}, replace(config, episodes=3, seed=9, tasks=("pick_red",))
     )
+    assert digest == "7d2856b000971f63"  # as recorded before there were conditions: such episodes still count
     others = {digest}
+    others.add(conditions_digest(checkpoint, {"num_steps": 8, "greedy": True}, replace(config, phrasing=1)))
+    noisy = replace(config, appearance=Appearance(noise=20.0))
+    others.add(conditions_digest(checkpoint, {"num_steps": 8, "greedy": True}, noisy))
     others.add(conditions_digest(checkpoint, {"num_steps": 9, "greedy": True}, config))
     others.add(conditions_digest(checkpoint, {"num_steps": 8, "greedy": True}, replace(config, time_limit=5.0)))
     (checkpoint / "model.safetensors").write_bytes(b"others")
     others.add(conditions_digest(checkpoint, {"num_steps": 8, "greedy": True}, config))
     (checkpoint / "config.json").write_text('{"dt": 0.1}')
     others.add(conditions_digest(checkpoint, {"num_steps": 8, "greedy": True}, config))
-    assert len(others) == 5
+    assert len(others) == 7

@@ -15,10 +15,10 @@ def model():
     return build_model()
 
 
-def test_it_has_the_arm_three_free_cubes_a_plate_and_two_cameras(model):
+def test_it_has_the_arm_three_free_cubes_a_plate_a_post_and_two_cameras(model):
     assert [model.actuator(i).name for i in range(model.nu)] == [*ARM_JOINTS, "left_finger", "right_finger"]
     assert all(model.joint(colour).type[0] == mujoco.mjtJoint.mjJNT_FREE for colour in COLOURS)
-    assert model.nmocap == 1
+    assert model.nmocap == 2
     assert tuple(model.camera(i).name for i in range(model.ncam)) == CAMERAS
 
 

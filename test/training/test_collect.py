@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dvla_ros.errors import ConfigurationError
+from dvla_ros.errors import ConfigurationError, SimulationError
 from dvla_ros.simulation.expert import Expert, draw_style, plain_style, yaw_of
 from dvla_ros.simulation.scene import CAMERAS, COLOURS
 from dvla_ros.simulation.simulation import Simulation
@@ -167,6 +167,16 @@ def _begun(collector):
     return task, collector._expert(task, rng)
 
 
+def test_tasks_that_are_named_are_all_there_is(tmp_path):
+    collector = Collector(CollectConfig(out=tmp_path, tasks=("detour_red", "detour_blue"), **SMOOTH))
+    (blue, success), (red, other_success) = collector.episode(0), collector.episode(5)
+    names = collector.manifest().task_names
+    assert names == ("detour_red", "detour_blue") and success and other_success
+    assert {names[frames[0].instruction] for frames in (red, blue)} == {"detour_red", "detour_blue"}
+    for frames in (red, blue):  # one side each, from the first row to where the hand is beside the post
+        assert len(set(np.sign(frames[0].actions[:4, 1]))) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -183,3 +193,8 @@ def _begun(collector):
 def test_settings_out_of_range_are_refused(tmp_path, change, words):
     with pytest.raises(ConfigurationError, match=words):
         CollectConfig(out=tmp_path, **change)
+
+
+def test_a_task_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SimulationError, match="no task 'juggle'"):
+        CollectConfig(out=tmp_path, tasks=("juggle",))
