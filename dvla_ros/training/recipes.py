@@ -30,6 +30,7 @@ from dvla_ros.policies.ud_vla import UD_VLA
 from dvla_ros.training.batch import Objective, Targets
 from dvla_ros.training.config import TrainConfig
 from dvla_ros.training.demonstrations import Demonstrations
+from dvla_ros.training.frame_column import FrameColumn
 from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
 from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjective, DiffusionVlaObjectiveConfig
@@ -192,7 +193,7 @@ def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statisti
     return Recipe(checkpoint, Targets(actions, reasoning=reasoning), DiffusionVlaObjective(options), tokenizer.save)
 
 
-def _image_tokens(imagination: Imagination, images: np.ndarray) -> torch.Tensor:
+def _image_tokens(imagination: Imagination, images: FrameColumn | np.ndarray) -> torch.Tensor:
     """Tokens of many images uint8 `[N, C, h, w, 3]`."""
     parts = [images[i : i + _IMAGES_PER_BATCH] for i in range(0, len(images), _IMAGES_PER_BATCH)]
     return torch.cat([imagination.encode(torch.from_numpy(part).permute(0, 1, 4, 2, 3)) for part in parts])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dvla_ros.models.text import SentenceEncoder
-from dvla_ros.simulation.tasks import TASKS
+from dvla_ros.simulation.tasks import ALL_TASKS
 from dvla_ros.training.shard import Manifest
 
 _CANONICAL = 0.5
@@ -68,5 +68,5 @@ class SentenceChoice:
 
 def phrasings(manifest: Manifest, index: int) -> tuple[str, ...]:
     """All sentences that ask for the same: those of a simulated task, or the one sentence of a recording."""
-    task = TASKS.get(manifest.task_names[index])
+    task = ALL_TASKS.get(manifest.task_names[index])
     return (manifest.instructions[index],) if task is None else task.phrasings

@@ -16,10 +16,11 @@ from dvla_ros.models.small_divla import SmallDivla
 from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.models.text import SentenceEncoder
 from dvla_ros.policies.checkpoint import read_config, read_part, read_statistics, read_weights, write_checkpoint
+from dvla_ros.policies.systems import system_named
 from dvla_ros.training.batch import Batch
 from dvla_ros.training.config import TrainConfig
 from dvla_ros.training.data_sources import prepared_sources
-from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
+from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations, require_horizon
 from dvla_ros.training.example_loader import ExampleLoader
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.examples import Examples
@@ -61,6 +62,7 @@ class Trainer:
         self.warnings: list[str] = []
         demonstrations = self._demonstrations(config.data)
         _require_fit(config.perception, demonstrations)
+        require_horizon(demonstrations, system_named(config.system).horizon, config.system)
         self.statistics = _statistics(config, demonstrations)
         recipe = make_recipe(config, demonstrations, self.statistics)
         self.model = _network(config, recipe)
