@@ -2,11 +2,12 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from dvla_ros.errors import CheckpointError, ConfigurationError
-from dvla_ros.evaluation.episode_workers import EpisodeJob, run_jobs
+from dvla_ros.evaluation.episode_workers import EpisodeJob, episode_runner, run_jobs
 from dvla_ros.evaluation.simulated import SimulateConfig
 from dvla_ros.nodes.node_table import shipped_checkpoint
 from dvla_ros.simulation.appearance import Appearance
@@ -26,15 +27,12 @@ def test_every_job_is_run_by_its_own_rules_whatever_was_run_before():
     assert episodes[0] == episodes[2] and episodes[1].seconds < 0.45 < episodes[0].seconds
 
 
-def test_a_job_reaches_another_process_whole():
+def test_a_job_and_what_runs_it_reach_another_process_whole():
     job = replace(JOB, plan=replace(PLAN, appearance=Appearance(noise=20.0)))
-    assert pickle.loads(pickle.dumps(job)) == job
-
-
-def test_another_process_knows_how_to_run_it(tmp_path):
-    """So far that it looks for the checkpoint, in both workers."""
+    sent, run = pickle.loads(pickle.dumps((job, episode_runner)))
+    assert sent == job and run is episode_runner
     with pytest.raises(CheckpointError, match="nowhere"):
-        list(run_jobs([replace(JOB, checkpoint=tmp_path / "nowhere")] * 2, 2))
+        run()(replace(sent, checkpoint=Path("nowhere")))
 
 
 def test_no_worker_is_refused():
