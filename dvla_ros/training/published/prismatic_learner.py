@@ -29,6 +29,7 @@ class PrismaticLearner:
 
     Attributes:
         module: All that may be trained.
+        never_run: Regular expression: names in it of what takes part in nothing, as the towers' last blocks.
     """
 
     def __init__(self, setup: PrismaticSetup, network: PrismaticNetwork) -> None:
@@ -37,6 +38,11 @@ class PrismaticLearner:
         if network.projector is not None:
             parts["projector"] = network.projector
         self.module = nn.ModuleDict(parts)
+        first, second = (rf"{tower.depth - 1}" for tower in config.towers)
+        self.never_run = (
+            rf"model\.vision_backbone\.(\w+\.(norm|attn_pool)|featurizer\.blocks\.{first}"
+            rf"|fused_featurizer\.blocks\.{second})\..*"
+        )
         self._length, self._attention = setup.codec.length, setup.attention
         self._rows = TokenRows.of(config.action_ids)
         self._all_rows = TokenRows.of(range(config.vocabulary))
