@@ -1,19 +1,38 @@
 """Which reader and which learner belong to a checkpoint."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
 import torch
 
+from dvla_ros.denoising.flow import FlowConfig
+from dvla_ros.denoising.flow_paths import embedding_distance
+from dvla_ros.denoising.registry import decoder_config
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.coding import token_values
 from dvla_ros.policies.published.layout import Setup
+from dvla_ros.policies.published.emu3_layout import Emu3Setup
+from dvla_ros.policies.published.llada_v_layout import LladaVSetup
 from dvla_ros.policies.published.prismatic_layout import PrismaticSetup
+from dvla_ros.policies.published.self_tests import blank_observation
+from dvla_ros.preprocessing.emu3_tokenizer import BOA
+from dvla_ros.preprocessing.emu3_tokenizer import MASK as EMU3_MASK
+from dvla_ros.preprocessing.llada_prompt import MASK
 from dvla_ros.training.batch import Objective
 from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
+from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
+from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
 from dvla_ros.training.objectives.settings import objective_settings
-from dvla_ros.training.published.examples import Reader, Words
+from dvla_ros.training.objectives.ud_vla import UdVlaObjective, UdVlaObjectiveConfig
+from dvla_ros.training.published.emu3_examples import Emu3Batch, Emu3Reader
+from dvla_ros.training.published.emu3_learner import Emu3Learner, with_image_codes
+from dvla_ros.training.published.examples import PublishedExamples, Reader, Words
+from dvla_ros.training.published.frames import TaughtFrame
+from dvla_ros.training.published.llada_v_examples import LladaVReader
+from dvla_ros.training.published.llada_v_learner import LladaVLearner
 from dvla_ros.training.published.preset import Preset
 from dvla_ros.training.published.prismatic_examples import PrismaticReader
 from dvla_ros.training.published.prismatic_learner import PrismaticLearner
@@ -53,9 +72,29 @@ def _(setup: PrismaticSetup, cut_out: bool = False) -> Reader:
     return PrismaticReader(setup, cut_out)
 
 
+@reader_of.register
+def _(setup: LladaVSetup, cut_out: bool = False) -> Reader:
+    return LladaVReader(setup)
+
+
+@reader_of.register
+def _(setup: Emu3Setup, cut_out: bool = False) -> Reader:
+    return Emu3Reader(setup)
+
+
 @learner_of.register
 def _(setup: PrismaticSetup, network: Any) -> PrismaticLearner:
     return PrismaticLearner(setup, network)
+
+
+@learner_of.register
+def _(setup: LladaVSetup, network: Any) -> LladaVLearner:
+    return LladaVLearner(setup, network)
+
+
+@learner_of.register
+def _(setup: Emu3Setup, network: Any) -> Emu3Learner:
+    return Emu3Learner(setup, network)
 
 
 def _unknown(setup: Setup) -> ConfigurationError:
@@ -84,6 +123,25 @@ def _(setup: PrismaticSetup, network: Any, preset: Preset) -> Objective:
     return kind(config, network.canvas, torch.from_numpy(token_values(setup.codec)).float())
 
 
+@objective_of.register
+def _(setup: LladaVSetup, network: Any, preset: Preset) -> Objective:
+    return LladaVlaObjective(objective_settings(LladaVlaObjectiveConfig, preset.objective), network.canvas)
+
+
+@objective_of.register
+def _(setup: Emu3Setup, network: Any, preset: Preset) -> Objective:
+    canvas = setup.sequence.canvas
+    if setup.sequence.imagines:
+        config = objective_settings(UdVlaObjectiveConfig, preset.objective)
+        return UdVlaObjective(config, canvas, setup.sequence.eoa)
+    flow = decoder_config(setup.decoding)
+    if not isinstance(flow, FlowConfig):
+        raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder: flow.")
+    table = network.token_table()
+    distance = embedding_distance(torch.zeros(table.shape) if table.is_meta else table)
+    return DfmVlaObjective(objective_settings(DfmVlaObjectiveConfig, preset.objective), flow, canvas, distance)
+
+
 @singledispatch
 def action_ids(setup: Setup) -> Sequence[int]:
     """Rows of the embedding that stand for actions, and for their absence; none where actions are numbers."""
@@ -95,7 +153,54 @@ def _(setup: PrismaticSetup) -> Sequence[int]:
     return [*setup.config.action_ids, setup.config.mask_token]
 
 
+@action_ids.register
+def _(setup: LladaVSetup) -> Sequence[int]:
+    return [*setup.actions.ids, MASK]
+
+
+@action_ids.register
+def _(setup: Emu3Setup) -> Sequence[int]:
+    return [*setup.sequence.action_ids, BOA, EMU3_MASK]
+
+
 @singledispatch
 def words_of(setup: Setup, preset: Preset) -> Words | None:
     """What encodes the reasoning; None for a system that says nothing."""
     return None
+
+
+_LONG = "pick up the small red cube that lies behind the large green bowl and put it on the blue plate to the left " * 2
+"""About as many tokens as `memory_plan.SENTENCE`."""
+
+
+@dataclass(frozen=True)
+class _Blank:
+    """One frame at rest."""
+
+    setup: Setup
+
+    def __len__(self) -> int:
+        return 1
+
+    def frame(self, row: int) -> TaughtFrame:
+        seen = blank_observation(self.setup)
+        rows = self.setup.normalizer.unnormalize(np.zeros((self.setup.spec.horizon, self.setup.normalizer.dim)))
+        return TaughtFrame(seen.images, seen.state, _LONG, rows, futures=seen.images, reasoning=_LONG)
+
+
+def blank_batch(setup: Setup, preset: Preset, count: int) -> Any:
+    """A batch of grey images and one long sentence, as large as training's are, on the CPU."""
+    examples = PublishedExamples(setup, reader_of(setup), _Blank(setup), words=words_of(setup, preset))
+    return with_codes(setup, examples.collate([examples[0]] * count))
+
+
+@singledispatch
+def with_codes(setup: Setup, batch: Any) -> Any:
+    """A blank batch with what its learner's `completed` would add to it."""
+    return batch
+
+
+@with_codes.register
+def _(setup: Emu3Setup, batch: Emu3Batch) -> Emu3Batch:
+    codes = {grid.camera: torch.zeros(len(batch), grid.rows, grid.columns, dtype=torch.int64) for grid in setup.sequence.grids}
+    return with_image_codes(setup.sequence, batch, codes, codes)

@@ -31,7 +31,8 @@ class Recorded:
             {name: random.integers(0, 256, (60, 80, 3), dtype=np.uint8) for name in self.cameras} for _ in range(2)
         )
         actions = np.zeros((self.horizon, 7))
-        actions[:, -1] = row % 2
+        actions[:, 0] = 0.0001 * row
+        actions[:, -1] = 0.5  # the FAST tokenizer of a fresh checkpoint writes small numbers only
         state = np.array([0.3, 0.0, 0.1, 0.0, 0.0, 0.0, 1.0])
         return TaughtFrame(
             images, state, SENTENCES[row % 4], actions, futures=futures, reasoning=f"I see {SENTENCES[row % 4]}."

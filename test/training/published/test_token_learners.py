@@ -5,7 +5,7 @@ import pytest
 import torch
 from fine_tuned import opened
 
-FAMILIES = [("dd_vla", "full"), ("dd_vla", "block_causal")]
+FAMILIES = [("dd_vla", "full"), ("dd_vla", "block_causal"), ("llada_vla", "full"), ("llada_vla", "block_causal"), ("dfm_vla", "full"), ("dfm_vla", "block_causal"), ("ud_vla", "merged"), ("ud_vla", "block_causal"), ("ud_vla", "image_causal_first")]
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: "-".join(family))
