@@ -1,7 +1,7 @@
 """Which reader and which learner belong to a checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 
@@ -17,6 +17,7 @@ from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.emu3_layout import Emu3Setup
 from dvla_ros.policies.published.llada_v_layout import LladaVSetup
 from dvla_ros.policies.published.prismatic_layout import PrismaticSetup
+from dvla_ros.policies.published.qwen2_vl_layout import Qwen2VlSetup
 from dvla_ros.policies.published.self_tests import blank_observation
 from dvla_ros.preprocessing.emu3_tokenizer import BOA
 from dvla_ros.preprocessing.emu3_tokenizer import MASK as EMU3_MASK
@@ -24,6 +25,7 @@ from dvla_ros.preprocessing.llada_prompt import MASK
 from dvla_ros.training.batch import Objective
 from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
+from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjective, DiffusionVlaObjectiveConfig
 from dvla_ros.training.objectives.llada_vla import LladaVlaObjective, LladaVlaObjectiveConfig
 from dvla_ros.training.objectives.settings import objective_settings
 from dvla_ros.training.objectives.ud_vla import UdVlaObjective, UdVlaObjectiveConfig
@@ -37,6 +39,8 @@ from dvla_ros.training.published.preset import Preset
 from dvla_ros.training.published.prismatic_examples import PrismaticReader
 from dvla_ros.training.published.prismatic_learner import PrismaticLearner
 from dvla_ros.training.published.prismatic_objective import PrismaticSequenceObjective
+from dvla_ros.training.published.qwen2_vl_examples import Qwen2VlReader, Qwen2Words
+from dvla_ros.training.published.qwen2_vl_learner import Qwen2VlLearner
 
 
 @singledispatch
@@ -82,6 +86,11 @@ def _(setup: Emu3Setup, cut_out: bool = False) -> Reader:
     return Emu3Reader(setup)
 
 
+@reader_of.register
+def _(setup: Qwen2VlSetup, cut_out: bool = False) -> Reader:
+    return Qwen2VlReader(setup, cut_out)
+
+
 @learner_of.register
 def _(setup: PrismaticSetup, network: Any) -> PrismaticLearner:
     return PrismaticLearner(setup, network)
@@ -95,6 +104,11 @@ def _(setup: LladaVSetup, network: Any) -> LladaVLearner:
 @learner_of.register
 def _(setup: Emu3Setup, network: Any) -> Emu3Learner:
     return Emu3Learner(setup, network)
+
+
+@learner_of.register
+def _(setup: Qwen2VlSetup, network: Any) -> Qwen2VlLearner:
+    return Qwen2VlLearner(setup, network)
 
 
 def _unknown(setup: Setup) -> ConfigurationError:
@@ -142,6 +156,17 @@ def _(setup: Emu3Setup, network: Any, preset: Preset) -> Objective:
     return DfmVlaObjective(objective_settings(DfmVlaObjectiveConfig, preset.objective), flow, canvas, distance)
 
 
+@objective_of.register
+def _(setup: Qwen2VlSetup, network: Any, preset: Preset) -> Objective:
+    return DiffusionVlaObjective(_diffusion_settings(setup, preset))
+
+
+def _diffusion_settings(setup: Qwen2VlSetup, preset: Preset) -> DiffusionVlaObjectiveConfig:
+    """Those of the preset; a checkpoint without FiLM says nothing."""
+    config = objective_settings(DiffusionVlaObjectiveConfig, preset.objective)
+    return config if setup.config.using_film else replace(config, reason=False)
+
+
 @singledispatch
 def action_ids(setup: Setup) -> Sequence[int]:
     """Rows of the embedding that stand for actions, and for their absence; none where actions are numbers."""
@@ -171,6 +196,11 @@ def words_of(setup: Setup, preset: Preset) -> Words | None:
 
 _LONG = "pick up the small red cube that lies behind the large green bowl and put it on the blue plate to the left " * 2
 """About as many tokens as `memory_plan.SENTENCE`."""
+
+
+@words_of.register
+def _(setup: Qwen2VlSetup, preset: Preset) -> Words | None:
+    return Qwen2Words(setup) if _diffusion_settings(setup, preset).reason else None
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def loss_of(run, setup, batch, noise):
         return float(losses(run.objective, learner, batch, noise).total)
 
 
-NAMES = ["dd_vla", "dd_vla_full", "llada_vla", "llada_vla_lora", "ud_vla_lora", "dfm_vla_lora"]
+NAMES = ["dd_vla", "dd_vla_full", "llada_vla", "llada_vla_lora", "ud_vla_lora", "dfm_vla_lora", "diffusion_vla"]
 
 
 @pytest.mark.parametrize("name", NAMES)
