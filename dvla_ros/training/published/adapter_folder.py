@@ -22,7 +22,12 @@ _ONE_FILE = 1 << 60
 
 
 def write_adapter(
-    folder: Path, setup: Setup, model: nn.Module, config: LowRankConfig, values: Mapping[str, Tensor] | None = None
+    folder: Path,
+    setup: Setup,
+    model: nn.Module,
+    config: LowRankConfig,
+    values: Mapping[str, Tensor] | None = None,
+    beside: str = "",
 ) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors`, with what was trained beside the adapter.
 
@@ -35,13 +40,17 @@ def write_adapter(
         model: The networks of the main files, adapted.
         config: How.
         values: As of `merged_tensors`.
+        beside: File for what was trained beside the adapter, a `.bin` of PyTorch; "" for the adapter's own file.
     """
     locate = setup.skeleton().locate
     pairs = _pairs(model, locate, values or {})
     tensors = [each for name, parts in pairs.items() for each in _factors(name, parts)]
-    write_tensors(
-        folder, [*tensors, *_whole(model, locate, values)], stem="adapter_model", shard_bytes=_ONE_FILE
-    )
+    whole = _whole(model, locate, values)
+    if beside:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({each.name: each.make() for each in whole}, folder / beside)
+        whole = []
+    write_tensors(folder, [*tensors, *whole], stem="adapter_model", shard_bytes=_ONE_FILE)
     (folder / CONFIG).write_text(json.dumps(_settings(setup, config, pairs), indent=2, sort_keys=True) + "\n")
 
 

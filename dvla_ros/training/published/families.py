@@ -18,6 +18,7 @@ from dvla_ros.policies.published.emu3_layout import Emu3Setup
 from dvla_ros.policies.published.llada_v_layout import LladaVSetup
 from dvla_ros.policies.published.prismatic_layout import PrismaticSetup
 from dvla_ros.policies.published.qwen2_vl_layout import Qwen2VlSetup
+from dvla_ros.policies.published.qwen2_vl_weights import TRAINED_PARTS
 from dvla_ros.policies.published.self_tests import blank_observation
 from dvla_ros.preprocessing.emu3_tokenizer import BOA
 from dvla_ros.preprocessing.emu3_tokenizer import MASK as EMU3_MASK
@@ -192,6 +193,17 @@ def _(setup: Emu3Setup) -> Sequence[int]:
 def words_of(setup: Setup, preset: Preset) -> Words | None:
     """What encodes the reasoning; None for a system that says nothing."""
     return None
+
+
+@singledispatch
+def trained_parts_file(setup: Setup) -> str:
+    """File beside an adapter that holds what was trained whole; "" where the adapter's own file does."""
+    return ""
+
+
+@trained_parts_file.register
+def _(setup: Qwen2VlSetup) -> str:
+    return TRAINED_PARTS
 
 
 _LONG = "pick up the small red cube that lies behind the large green bowl and put it on the blue plate to the left " * 2

@@ -16,7 +16,14 @@ from dvla_ros.policies.published.recognise import read_setup
 from dvla_ros.policies.published.write_back import copy_small_files, write_back, write_side_files
 from dvla_ros.training.published.adapter_folder import write_adapter
 from dvla_ros.training.published.examples import PublishedExamples
-from dvla_ros.training.published.families import action_ids, learner_of, objective_of, reader_of, words_of
+from dvla_ros.training.published.families import (
+    action_ids,
+    learner_of,
+    objective_of,
+    reader_of,
+    trained_parts_file,
+    words_of,
+)
 from dvla_ros.training.published.frames import Augment, FrameSource
 from dvla_ros.training.published.low_rank import adapt, train_all, trained_parameters, trunk_of
 from dvla_ros.training.published.merged import merged_tensors
@@ -132,7 +139,8 @@ class FineTuning:
 
         def write(target: Path) -> None:
             copy_small_files(self.setup, target)
-            write_adapter(target, self.setup, _model(self.module), low_rank, model)
+            beside = trained_parts_file(self.setup)
+            write_adapter(target, self.setup, _model(self.module), low_rank, model, beside)
             write_side_files(self.setup, self.network, target, parts)
 
         _replaced(folder, write)
