@@ -78,8 +78,8 @@ WITHOUT_ROSDEP_KEY = {
     "uvicorn": "uvicorn",
     "zstandard": "zstandard",
 }
-# Interbotix' own installer brings one, for a real arm; the other is an extra. Imported where they are used.
-OPTIONAL = {"interbotix_xs_msgs", "torchao"}
+# Interbotix' own installer brings one, for a real arm; the others are extras. Imported where they are used.
+OPTIONAL = {"interbotix_xs_msgs", "peft", "torchao"}
 
 
 @pytest.fixture(scope="module")

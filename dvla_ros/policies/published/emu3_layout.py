@@ -257,9 +257,7 @@ def _check_room(sequence: Emu3Sequence, longest: int) -> None:
         )
 
 
-def _loaded(
-    skeleton: Skeleton, weights: TensorSource, device: torch.device, dtype: torch.dtype, folder: Path
-) -> Any:
+def _loaded(skeleton: Skeleton, weights: TensorSource, device: torch.device, dtype: torch.dtype, folder: Path) -> Any:
     module: nn.Module = skeleton.module
     load_into(
         module,

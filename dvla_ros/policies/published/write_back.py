@@ -59,9 +59,7 @@ def copy_small_files(setup: Setup, folder: Path) -> None:
         shutil.copytree(setup.folder / name, folder / name, dirs_exist_ok=True)
 
 
-def write_side_files(
-    setup: Setup, network: object, folder: Path, values: Mapping[str, Tensor] | None = None
-) -> None:
+def write_side_files(setup: Setup, network: object, folder: Path, values: Mapping[str, Tensor] | None = None) -> None:
     """The `.pt` files beside the weights; arguments as of `write_back`."""
     for name, part in setup.side_files(network).items():
         stored = torch.load(setup.folder / name, weights_only=True)
@@ -82,7 +80,9 @@ def _tensors(
         if equal not in expected:
             return TensorToWrite(name, source.shape(name), kind, lambda: source.read(name))
         wanted = expected[equal]
-        return TensorToWrite(name, wanted.shape, kind, lambda: wanted.join([own[part]() for part in wanted.own]).to(kind))
+        return TensorToWrite(
+            name, wanted.shape, kind, lambda: wanted.join([own[part]() for part in wanted.own]).to(kind)
+        )
 
     return [planned(name) for name in source.names]
 

@@ -77,8 +77,8 @@ class Emu3Reader:
         if self._sequence.imagines:
             if frame.futures is None:
                 raise RecordingError(
-                    "UD-VLA learns what the cameras see after the chunk, and this recording has no such images; convert "
-                    "it again with them."
+                    "UD-VLA learns what the cameras see after the chunk, and this recording has no such images; "
+                    "convert it again with them."
                 )
             futures = self._pixels(frame.futures)
         return Emu3Example(self._text(frame.instruction), self._pixels(frame.images), futures)

@@ -65,7 +65,9 @@ class Emu3Learner:
         embedded = self._model.embed(torch.cat([batch.text, batch.codes], dim=1))
         padding = joined_padding(batch.padding, batch.codes.shape[1])
         length = embedded.shape[1]
-        prompts = Prompts(embedded, padding, tuple(sequence.blocks(text)), (length, text + sequence.images_length, text))
+        prompts = Prompts(
+            embedded, padding, tuple(sequence.blocks(text)), (length, text + sequence.images_length, text)
+        )
         return PaddedRun(self._model.trunk, prompts, self._attention, times)
 
     def logits(self, prefix: PaddedRun, tokens: Tensor) -> Tensor:

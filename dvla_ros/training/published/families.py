@@ -13,8 +13,8 @@ from dvla_ros.denoising.flow_paths import embedding_distance
 from dvla_ros.denoising.registry import decoder_config
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.coding import token_values
-from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.emu3_layout import Emu3Setup
+from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.llada_v_layout import LladaVSetup
 from dvla_ros.policies.published.prismatic_layout import PrismaticSetup
 from dvla_ros.policies.published.qwen2_vl_layout import Qwen2VlSetup
@@ -153,7 +153,9 @@ def _(setup: Emu3Setup, network: Any, preset: Preset) -> Objective:
     if not isinstance(flow, FlowConfig):
         raise ConfigurationError("dfm_vla is trained along the path of its decoder; keep decoder: flow.")
     table = network.token_table()
-    distance = embedding_distance(torch.zeros(table.shape) if table.is_meta else table)
+    if table.is_meta:  # a rehearsal, in which distances are of no consequence
+        table = torch.randn(table.shape, generator=torch.Generator().manual_seed(0))
+    distance = embedding_distance(table)
     return DfmVlaObjective(objective_settings(DfmVlaObjectiveConfig, preset.objective), flow, canvas, distance)
 
 
@@ -244,5 +246,8 @@ def with_codes(setup: Setup, batch: Any) -> Any:
 
 @with_codes.register
 def _(setup: Emu3Setup, batch: Emu3Batch) -> Emu3Batch:
-    codes = {grid.camera: torch.zeros(len(batch), grid.rows, grid.columns, dtype=torch.int64) for grid in setup.sequence.grids}
+    codes = {
+        grid.camera: torch.zeros(len(batch), grid.rows, grid.columns, dtype=torch.int64)
+        for grid in setup.sequence.grids
+    }
     return with_image_codes(setup.sequence, batch, codes, codes)

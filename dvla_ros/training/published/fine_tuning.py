@@ -25,7 +25,7 @@ from dvla_ros.training.published.families import (
     words_of,
 )
 from dvla_ros.training.published.frames import Augment, FrameSource
-from dvla_ros.training.published.low_rank import adapt, train_all, trained_parameters, trunk_of
+from dvla_ros.training.published.low_rank import adapt, run_again, train_all, trained_parameters
 from dvla_ros.training.published.merged import merged_tensors
 from dvla_ros.training.published.preset import Preset
 
@@ -61,7 +61,7 @@ class FineTuning:
             train_all(self.module, preset.frozen, self.learner.never_run)
         else:
             adapt(self.module, preset.low_rank, action_ids(setup), self.learner.never_run)
-        trunk_of(self.module).checkpointing = preset.checkpointing
+        run_again(self.module, preset.checkpointing)
         self.module.train()
         self.objective = objective_of(setup, network, preset)
 

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from dvla_ros.errors import ConfigurationError, DependencyError
 from dvla_ros.models.head import SlicedHead
@@ -50,7 +52,9 @@ class LowRankConfig:
             try:
                 re.compile(getattr(self, name))
             except re.error as error:
-                raise ConfigurationError(f"{name} {getattr(self, name)!r} is no regular expression: {error}.") from error
+                raise ConfigurationError(
+                    f"{name} {getattr(self, name)!r} is no regular expression: {error}."
+                ) from error
 
 
 def adapt(module: nn.Module, config: LowRankConfig, ids: Sequence[int] = (), never_run: str = "") -> None:
@@ -73,7 +77,7 @@ def adapt(module: nn.Module, config: LowRankConfig, ids: Sequence[int] = (), nev
     names = [name for name, _ in module.named_modules() if config.targets and re.fullmatch(config.targets, name)]
     if not names:
         raise ConfigurationError(f"No layer is called {config.targets!r}; choose other targets.")
-    _inject(module, config, never_run)
+    _inject(module, config, names, never_run)
     if config.rows:
         path, _, leaf = config.rows.rpartition(".")
         owner = module.get_submodule(path)
@@ -85,7 +89,7 @@ def adapt(module: nn.Module, config: LowRankConfig, ids: Sequence[int] = (), nev
             parameter.data = parameter.data.float()
 
 
-def _inject(module: nn.Module, config: LowRankConfig, never_run: str) -> None:
+def _inject(module: nn.Module, config: LowRankConfig, names: list[str], never_run: str) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
 
@@ -97,7 +101,7 @@ def _inject(module: nn.Module, config: LowRankConfig, never_run: str) -> None:
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=config.targets,
-        exclude_modules=never_run or None,
+        exclude_modules=never_run if any(re.fullmatch(never_run, name) for name in names) else None,
     )
     settings._register_custom_module({SlicedHead: LowRankHead})  # PEFT's documented way, in spite of its underscore
     meta = any(parameter.is_meta for parameter in module.parameters())
@@ -114,6 +118,17 @@ def is_adapted(module: nn.Module) -> bool:
     return any(".lora_A." in name for name, _ in module.named_parameters())
 
 
+def run_again(module: nn.Module, again: bool) -> None:
+    """Whether layers are run again for their gradient instead of kept: those of the trunk, and of vision towers."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    trunk_of(module).checkpointing = again
+    for part in module.modules():
+        if isinstance(part, GradientCheckpointingLayer):
+            part.gradient_checkpointing = again
+            part._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # what transformers sets
+
+
 def trunk_of(module: nn.Module) -> Trunk:
     """The language model's layers.
 
@@ -127,11 +142,10 @@ def trunk_of(module: nn.Module) -> Trunk:
 
 
 def train_all(module: nn.Module, frozen: str = "", never_run: str = "", dtype: torch.dtype = torch.float32) -> None:
-    """Full fine-tuning of everything but parameters whose name `frozen` or `never_run` matches; trained as `dtype`."""
+    """Full fine-tuning of everything but parameters whose name `frozen` or `never_run` matches; all held as `dtype`."""
     for trunk in [part for part in module.modules() if isinstance(part, Trunk)]:
         trunk.unpack()
     left_out = [pattern for pattern in (frozen, never_run) if pattern]
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(not any(re.fullmatch(pattern, name) for pattern in left_out))
-        if parameter.requires_grad and parameter.dtype != dtype:
-            parameter.data = parameter.data.to(dtype)
+        parameter.data = parameter.data.to(dtype)

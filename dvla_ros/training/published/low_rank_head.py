@@ -1,6 +1,6 @@
 """LoRA on the head that is asked for some rows at a time; PEFT's own layers know a whole `Linear` only."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig
@@ -11,7 +11,7 @@ from torch.nn import functional
 from dvla_ros.models.head import SlicedHead, TokenRows
 
 
-class LowRankHead(nn.Module, LoraLayer):  # type: ignore[misc]
+class LowRankHead(nn.Module, LoraLayer):
     """`SlicedHead` W + s B A, of which only the asked rows of B are multiplied."""
 
     def __init__(
@@ -20,17 +20,19 @@ class LowRankHead(nn.Module, LoraLayer):  # type: ignore[misc]
         nn.Module.__init__(self)
         LoraLayer.__init__(self, base_layer)
         self._active_adapter = adapter_name
-        self.update_layer(adapter_name, r, lora_alpha=lora_alpha, config=config)
+        adapter: Any = self  # PEFT's members, which a Module is not known to have
+        adapter.update_layer(adapter_name, r, lora_alpha=lora_alpha, config=config)
 
     def _get_in_out_features(self, module: nn.Module) -> tuple[int, int]:
-        rows, width = module.weight.shape  # type: ignore[misc,operator]
+        rows, width = cast(SlicedHead, module).weight.shape
         return width, rows
 
     def forward(self, hidden: Tensor, rows: TokenRows) -> Tensor:
         """See `SlicedHead`."""
-        logits: Tensor = self.base_layer(hidden, rows)
-        (name,) = self.active_adapters
-        down, up = self.lora_A[name], self.lora_B[name].weight
-        inner = down(self.lora_dropout[name](hidden.to(down.weight.dtype)))
+        adapter: Any = self
+        logits: Tensor = adapter.base_layer(hidden, rows)
+        (name,) = adapter.active_adapters
+        down, up = adapter.lora_A[name], adapter.lora_B[name].weight
+        inner = down(adapter.lora_dropout[name](hidden.to(down.weight.dtype)))
         parts = [functional.linear(inner, up[run]) for run in rows.runs]
-        return logits + (torch.cat(parts, dim=-1) * self.scaling[name]).to(logits.dtype)
+        return logits + (torch.cat(parts, dim=-1) * adapter.scaling[name]).to(logits.dtype)

@@ -149,8 +149,8 @@ def require_training_memory(
     if plan.needed <= free:
         return plan
     raise DeviceMemoryError(
-        f"{device} has {free / GIGABYTE:.2f} GB free and training with the preset {preset.name!r}, {preset.micro_batch} "
-        f"observations at a time, needs {plan.needed / GIGABYTE:.2f} GB ({plan.parts()}): "
+        f"{device} has {free / GIGABYTE:.2f} GB free and training with the preset {preset.name!r}, "
+        f"{preset.micro_batch} observations at a time, needs {plan.needed / GIGABYTE:.2f} GB ({plan.parts()}): "
         f"{(plan.needed - free) / GIGABYTE:.2f} GB are missing. {_what_fits(setup, preset, free, devices, plan)}"
     )
 
@@ -201,12 +201,15 @@ def _what_fits(setup: Setup, preset: Preset, free: int, devices: Devices, plan: 
         try_it("checkpointing on", cheaper, devices)
     micro = preset.micro_batch // 2
     kept = plan.needed - plan.activations
-    while micro >= 1 and kept <= free and not try_it(f"micro_batch={micro}", replace(cheaper, micro_batch=micro), devices):
+    while (
+        micro >= 1 and kept <= free and not try_it(f"micro_batch={micro}", replace(cheaper, micro_batch=micro), devices)
+    ):
         micro //= 2
     for other in PRESETS.values():
         if other.system == preset.system and other.low_rank is not None and preset.low_rank is None:
-            other = replace(other, micro_batch=min(other.micro_batch, preset.micro_batch))
-            try_it(f"the preset {other.name!r}, micro_batch={other.micro_batch}", other, devices)
+            micro = min(other.micro_batch, preset.micro_batch)
+            words = f"the preset {other.name!r}, micro_batch={micro}"
+            try_it(words, replace(other, micro_batch=micro), devices)
     for count in (2, 4, 8):
         if count > devices.count and try_it(f"FSDP over {count} devices", cheaper, Devices(count, sharded=True)):
             break

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -38,8 +39,9 @@ def merged_tensors(module: nn.Module, values: Mapping[str, Tensor] | None = None
         if isinstance(owner, TrainedRows):
             found[plain] = partial(_with_rows, owner, partial(value, name), partial(value, f"{owner_name}.change"))
         else:
-            factors = [partial(value, f"{owner_name}.lora_{side}.{ADAPTER}.weight") for side in "AB"]
-            found[plain] = partial(_with_product, partial(value, name), *factors, owner.scaling[ADAPTER])  # type: ignore[index,operator,union-attr]
+            down, up = (partial(value, f"{owner_name}.lora_{side}.{ADAPTER}.weight") for side in "AB")
+            scale = owner.scaling[ADAPTER]  # type: ignore[index]
+            found[plain] = partial(_with_product, partial(value, name), down, up, cast(float, scale))
     return found
 
 

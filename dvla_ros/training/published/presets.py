@@ -69,7 +69,8 @@ _DFM_VLA = replace(
     batch_size=256,
     drop_instruction=0.0,
     objective=("draws=1",),
-    ours=(*_DECODING_SIDE, "least_learning_rate", "drop_instruction"),
+    frozen=r"model\.embed_tokens\..*",  # its distances are the path that is learned, and that is decoded along
+    ours=(*_DECODING_SIDE, "least_learning_rate", "drop_instruction", "frozen"),
 )
 
 _LLADA_VLA = Preset(
@@ -82,7 +83,16 @@ _LLADA_VLA = Preset(
     batch_size=128,
     micro_batch=8,
     objective=("masks=1", "neighbours=0"),
-    ours=(*_DECODING_SIDE, "schedule", "least_learning_rate", "warmup_steps", "weight_decay", "betas", "epsilon", "clip"),
+    ours=(
+        *_DECODING_SIDE,
+        "schedule",
+        "least_learning_rate",
+        "warmup_steps",
+        "weight_decay",
+        "betas",
+        "epsilon",
+        "clip",
+    ),
 )
 
 _DIFFUSION_VLA = Preset(
@@ -149,7 +159,7 @@ PRESETS: dict[str, Preset] = {
         ),
         _with_adapter(_EMU3, _EMU3_LOW_RANK),
         _DFM_VLA,
-        _with_adapter(_DFM_VLA, _EMU3_LOW_RANK),
+        _with_adapter(_DFM_VLA, replace(_EMU3_LOW_RANK, rows="")),
         _LLADA_VLA,
         _with_adapter(
             _LLADA_VLA,

@@ -93,8 +93,10 @@ class Fused(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._dtype is not None and func in self._LOW:
             args, kwargs = tree_map(self._cast, (args, kwargs))
-        if func is functional.scaled_dot_product_attention and args[0].is_meta:
-            return self._attention(*args[:3])
+        if any(isinstance(each, Tensor) and each.is_meta for each in args):
+            args = tuple(map(_on_meta, args))
+            if func is functional.scaled_dot_product_attention:
+                return self._attention(*args[:3])
         return func(*args, **kwargs)
 
     def _attention(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -115,17 +117,24 @@ class Fused(TorchFunctionMode):
         return self._kept[id(value)]
 
 
+def _on_meta(value: Any) -> Any:
+    """Numbers that were computed from what is looked at, such as positions in an image's grid, beside those without."""
+    return value.to("meta") if isinstance(value, Tensor) and value.is_floating_point() and not value.is_meta else value
+
+
 class _FusedAttention(torch.autograd.Function):
     """Keeps queries, keys, values, the answer and one number for each query."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         attended = torch.empty_like(queries)
-        ctx.save_for_backward(queries, keys, values, attended, queries.new_empty(queries.shape[:-1], dtype=torch.float32))
+        ctx.save_for_backward(
+            queries, keys, values, attended, queries.new_empty(queries.shape[:-1], dtype=torch.float32)
+        )
         return attended
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         queries, keys, values, _, _ = ctx.saved_tensors
         return torch.empty_like(queries), torch.empty_like(keys), torch.empty_like(values)
 

@@ -5,10 +5,10 @@ import torch
 from fine_tuned import opened
 
 from dvla_ros.models.qwen2_vl import SaidWords
+from dvla_ros.training.published.examples import PublishedExamples
+from dvla_ros.training.published.families import reader_of, words_of
 from dvla_ros.training.published.preset import Preset
 from dvla_ros.training.published.presets import PRESETS
-from dvla_ros.training.published.families import reader_of, words_of
-from dvla_ros.training.published.examples import PublishedExamples
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,16 @@ import pytest
 import torch
 from fine_tuned import opened
 
-FAMILIES = [("dd_vla", "full"), ("dd_vla", "block_causal"), ("llada_vla", "full"), ("dfm_vla", "block_causal"), ("ud_vla", "merged")]
+FAMILIES = [
+    ("dd_vla", "full"),
+    ("dd_vla", "block_causal"),
+    ("llada_vla", "full"),
+    ("dfm_vla", "block_causal"),
+    ("ud_vla", "merged"),
+]
 
 
-@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: "-".join(family))
+@pytest.fixture(scope="module", params=FAMILIES, ids="-".join)
 def family(request, checkpoint, deployment, recorded):
     """A system's checkpoint with one of its attentions."""
     system, attention = request.param
