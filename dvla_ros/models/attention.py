@@ -60,7 +60,8 @@ class Levels:
             torch.arange(len(blocks), device=device),
             torch.tensor([block.causal for block in blocks], device=device),
         )
-        level, block, causal = (value.repeat_interleave(lengths) for value in per_block)
+        total = sum(block.length for block in blocks)  # said, so that the device is not asked
+        level, block, causal = (value.repeat_interleave(lengths, output_size=total) for value in per_block)
         return cls(level, block, causal, torch.zeros_like(causal))
 
     def with_padding(self, padding: Tensor) -> "Levels":

@@ -67,8 +67,9 @@ class SelfAttention(nn.Module):
         return cast(Tensor, self.o_proj(attended.transpose(1, 2).flatten(-2)))
 
     def pack(self) -> None:
-        """Use one multiplication instead of three where no gradients are recorded."""
-        self._packed = pack_projections(self.q_proj, self.k_proj, self.v_proj)
+        """Use one multiplication instead of three where no gradients are recorded; not for layers with an adapter."""
+        if all(isinstance(layer, nn.Linear) for layer in (self.q_proj, self.k_proj, self.v_proj)):
+            self._packed = pack_projections(self.q_proj, self.k_proj, self.v_proj)
 
     def unpack(self) -> None:
         """Back to three multiplications; happens by itself when weights are loaded, moved or to be trained."""

@@ -89,7 +89,8 @@ class Qwen2VL(nn.Module):
 
     def features(self, patches: Tensor, grids: tuple[Grid, ...]) -> Tensor:
         """Tokens of images for the language model, `[tokens, W]`; arguments as in `Question`."""
-        features: Tensor = self.visual(patches, grid_thw=torch.tensor(grids, device=patches.device)).pooler_output
+        device = "cpu" if patches.is_meta else patches.device  # the tower looks at their values
+        features: Tensor = self.visual(patches, grid_thw=torch.tensor(grids, device=device)).pooler_output
         return features
 
     def embed(self, question: Question) -> Tensor:

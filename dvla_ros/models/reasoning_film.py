@@ -108,7 +108,7 @@ class ReasoningFilm(nn.Module):
         Raises:
             ObservationError: A row has no prompt.
         """
-        if not bool(ranges.prompt.any(dim=-1).all()):
+        if not ranges.prompt.is_meta and not bool(ranges.prompt.any(dim=-1).all()):
             raise ObservationError("A row has no prompt token; give every row an image or an instruction.")
         if not self.config.using_film:
             return _mean(hidden, ranges.prompt | ranges.reasoning)

@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.key_value_cache import CacheT, KeysValues, KeyValueCache, StaticCache
@@ -29,7 +30,13 @@ class Trunk(nn.Module):
       queries, and those before them see the first K - M keys: all but the last queries' own.
     - `positions` are int64 `[L]` or `[B, L]`, by default counted on from the end of the cache. With mrope sections they
       are `[3, L]` or `[3, B, L]` and must be given. A trunk without rotary embedding takes none.
+
+    Attributes:
+        checkpointing: Whether a layer keeps nothing but its input for the gradient, and is run once more when that is
+            computed: a third more time for most of the memory. Without gradients it changes nothing.
     """
+
+    checkpointing = False
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
@@ -54,7 +61,7 @@ class Trunk(nn.Module):
         """`prefill` behind what a cache holds already; returns the longer cache."""
         rotation = self._rotation(x, cache, positions)
         *layers, last = self.layers
-        x, joined = self._run(layers, x, rotation, mask, cache)
+        x, joined = self._run_and_keep(layers, x, rotation, mask, cache)
         return cache.extended([*joined, cast(Layer, last).keys_values(x, rotation, cache)])
 
     def decode(
@@ -62,14 +69,14 @@ class Trunk(nn.Module):
     ) -> Tensor:
         """Run a canvas that sees the cache and itself, and leave the cache as it is; hidden states `[B, L, W]`."""
         rotation = self._rotation(x, cache, positions)
-        x, _ = self._run(self.layers, x, rotation, mask, cache)
+        x = self._run(self.layers, x, rotation, mask, cache)
         return cast(Tensor, self.norm(x))
 
     def decode_last(self, x: Tensor, count: int, cache: PrefixCache, mask: Tensor | None = None) -> Tensor:
         """As `decode`, of the last `count` positions alone `[B, count, W]`: the last layer runs no others."""
         rotation = self._rotation(x, cache, None)
         *layers, last = self.layers
-        x, _ = self._run(layers, x, rotation, mask, cache)
+        x = self._run(layers, x, rotation, mask, cache)
         last = cast(Layer, last)
         first = x.shape[1] - count
         before = None if rotation is None else rotation.between(0, first)
@@ -77,7 +84,7 @@ class Trunk(nn.Module):
         keys, values = last.keys_values(x[:, :first], before, cache)
         rows = None if mask is None else mask[..., -count:, :]
         own = PrefixCache((keys,) * len(self.layers), (values,) * len(self.layers))
-        x, _ = self._run([last], x[:, first:], after, rows, own)
+        x = self._run([last], x[:, first:], after, rows, own)
         return cast(Tensor, self.norm(x))
 
     def extend(
@@ -85,7 +92,7 @@ class Trunk(nn.Module):
     ) -> tuple[Tensor, CacheT]:
         """Run the next positions; hidden states `[B, L, W]` and the cache that holds them too."""
         rotation = self._rotation(x, cache, positions)
-        x, joined = self._run(self.layers, x, rotation, mask, cache)
+        x, joined = self._run_and_keep(self.layers, x, rotation, mask, cache)
         return self.norm(x), cache.extended(joined)
 
     def static_cache(self, batch_size: int, capacity: int) -> StaticCache:
@@ -104,6 +111,11 @@ class Trunk(nn.Module):
         for layer in self.layers:
             cast(Layer, layer).self_attn.pack()
 
+    def unpack(self) -> None:
+        """Undo `pack`."""
+        for layer in self.layers:
+            cast(Layer, layer).self_attn.unpack()
+
     def place(self) -> tuple[int, int]:
         """Another one when the weights have moved to other memory, which a captured CUDA graph would not notice."""
         first = cast(Layer, self.layers[0]).self_attn
@@ -116,14 +128,36 @@ class Trunk(nn.Module):
         rotation: Rotation | None,
         mask: Tensor | None,
         cache: KeyValueCache,
-    ) -> tuple[Tensor, list[KeysValues]]:
-        if mask is not None and mask.ndim == 3:
-            mask = mask.unsqueeze(1)  # one mask for all heads
-        joined = []
+    ) -> Tensor:
+        mask = _of_all_heads(mask)
         for layer in layers:
-            x, in_view = layer(x, rotation, mask, cache)
+            x, _ = self._layer(layer, x, rotation, mask, cache)
+        return x
+
+    def _run_and_keep(
+        self,
+        layers: "nn.ModuleList | list[nn.Module]",
+        x: Tensor,
+        rotation: Rotation | None,
+        mask: Tensor | None,
+        cache: KeyValueCache,
+    ) -> tuple[Tensor, list[KeysValues]]:
+        """`_run`, and the keys and values that were in view of each layer."""
+        mask, joined = _of_all_heads(mask), []
+        for layer in layers:
+            x, in_view = self._layer(layer, x, rotation, mask, cache)
             joined.append(in_view)
         return x, joined
+
+    def _layer(
+        self, layer: nn.Module, x: Tensor, rotation: Rotation | None, mask: Tensor | None, cache: KeyValueCache
+    ) -> tuple[Tensor, KeysValues]:
+        run: tuple[Tensor, KeysValues]
+        if self.checkpointing and torch.is_grad_enabled():
+            run = checkpoint(layer, x, rotation, mask, cache, use_reentrant=False)
+        else:
+            run = layer(x, rotation, mask, cache)
+        return run
 
     def _rotation(self, x: Tensor, cache: KeyValueCache, positions: Tensor | None) -> Rotation | None:
         if self.rotary is None:
@@ -135,3 +169,8 @@ class Trunk(nn.Module):
                 raise ConfigurationError("A trunk with mrope sections needs positions [3, L] or [3, B, L]; got none.")
             positions = torch.arange(cache.length, cache.length + x.shape[1], device=x.device)
         return self.rotary.rotation(positions, x.dtype)
+
+
+def _of_all_heads(mask: Tensor | None) -> Tensor | None:
+    """`[B, L, K]` to `[B, 1, L, K]`; others as they are."""
+    return mask.unsqueeze(1) if mask is not None and mask.ndim == 3 else mask

@@ -37,7 +37,7 @@ def load_into(
         module: The network, built with `on_meta`; what it holds otherwise is given up tensor by tensor.
         source: The checkpoint.
         locate: Where the network's parameters are published.
-        device: Where the network is to run.
+        device: Where the network is to run; on the meta device nothing is read.
         dtype: Type for floating-point tensors; None keeps that of the checkpoint.
         ignored: Regular expressions; a published name that one of them matches as a whole is known and unused.
         tied: Published names that may be missing because they equal another, with that other. Two parameters that are
@@ -57,12 +57,18 @@ def load_into(
     names = {own.names[0]: own.names for own in own_tensors(module)}
     _check_buffers(module, {name for alike in names.values() for name in alike})
     for there, wanted in _by_origin(expected, source, tied).items():
-        pieces = _pieces(wanted[0], source.read(there), torch.device(device), dtype)
+        pieces = _pieces(wanted[0], _read(source, there, torch.device(device)), torch.device(device), dtype)
         for each in wanted:
             for first, piece in zip(each.own, pieces, strict=True):
                 for name in names[first]:
                     _assign(module, name, piece)
     _move_buffers(module, torch.device(device))
+
+
+def _read(source: TensorSource, name: str, device: torch.device) -> Tensor:
+    if device.type == "meta":
+        return torch.empty(source.shape(name), dtype=source.dtype(name), device=device)
+    return source.read(name)
 
 
 def _check_buffers(module: nn.Module, saved: set[str]) -> None:

@@ -34,9 +34,13 @@ from dvla_ros.preprocessing.emu3_images import Emu3Images
 from dvla_ros.preprocessing.emu3_prompt import Emu3Prompt
 from dvla_ros.preprocessing.emu3_tokenizer import Emu3Tokenizer
 from dvla_ros.weights.checkpoint_folder import json_in
+from dvla_ros.weights.lora import CONFIG as ADAPTER
+from dvla_ros.weights.lora import Merged, read_adapter
 from dvla_ros.weights.streaming import load_into, on_meta
 from dvla_ros.weights.tensor_files import TensorFiles
+from dvla_ros.weights.tensor_source import TensorSource
 
+_BASE = "base"
 UD_VLA, DFM_VLA = "ud_vla", "dfm_vla"
 ATTENTION: Mapping[str, tuple[str, ...]] = {
     UD_VLA: ("merged", "block_causal", "image_causal_first"),
@@ -111,9 +115,16 @@ class Emu3Setup:
         """The image tokenizer, whose weights are `model.safetensors` in `vision_folder`."""
         return Skeleton(on_meta(lambda: Emu3Vq(self.vision)), locate_emu3_vq)
 
-    def tensors(self) -> TensorFiles:
-        """The weights of the language model."""
-        return TensorFiles.open(self.folder)
+    def tensors(self) -> TensorSource:
+        """The weights of the language model: of the folder, or of a base with the folder's adapter."""
+        if not (self.folder / ADAPTER).is_file():
+            return TensorFiles.open(self.folder)
+        if _BASE not in self.deployment.files:
+            raise ConfigurationError(
+                f"{self.folder} holds only an adapter; name the folder of the model that it was trained on in the "
+                f"deployment file: files: {{{_BASE}: PATH}}."
+            )
+        return Merged(TensorFiles.open(self.deployment.file(_BASE)), read_adapter(self.folder))
 
     def side_files(self, network: object) -> Mapping[str, nn.Module]:
         """See `Setup`: all weights lie in the main files."""
@@ -122,8 +133,8 @@ class Emu3Setup:
     def network(self, device: torch.device, dtype: torch.dtype) -> Emu3Network:
         """The networks with their weights; the image tokenizer always in float32, see `Emu3Vq`."""
         vision_weights = TensorFiles.open(self.vision_folder)
-        language = _loaded(self.skeleton(), self.tensors(), device, dtype)
-        vision = _loaded(self.vision_skeleton(), vision_weights, device, torch.float32)
+        language = _loaded(self.skeleton(), self.tensors(), device, dtype, self.folder)
+        vision = _loaded(self.vision_skeleton(), vision_weights, device, torch.float32, self.vision_folder)
         return Emu3Network(
             language, vision, self.prompt, self.images, self.sequence, self.attention, self.language.longest
         )
@@ -246,7 +257,7 @@ def _check_room(sequence: Emu3Sequence, longest: int) -> None:
         )
 
 
-def _loaded(skeleton: Skeleton, weights: TensorFiles, device: torch.device, dtype: torch.dtype) -> Any:
+def _loaded(skeleton: Skeleton, weights: TensorSource, device: torch.device, dtype: torch.dtype, folder: Path) -> Any:
     module: nn.Module = skeleton.module
     load_into(
         module,
@@ -256,6 +267,6 @@ def _loaded(skeleton: Skeleton, weights: TensorFiles, device: torch.device, dtyp
         dtype=dtype,
         ignored=skeleton.ignored,
         tied=skeleton.tied,
-        where=weights.where,
+        where=folder,
     )
     return module

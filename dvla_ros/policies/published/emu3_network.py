@@ -94,6 +94,7 @@ class Emu3Network:
     Attributes:
         cache: See `TokenNetwork`.
         graphs: Likewise.
+        vision: See above.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Emu3Network:
         self.cache = EXACT
         self.graphs: StepGraphs | None = None
         self.model = language_model.eval()
-        self._vision = vision.eval()
+        self.vision = vision.eval()
         self._encode_text = encode_text
         self._images = tuple(images)
         self._sequence = sequence
@@ -150,7 +151,7 @@ class Emu3Network:
     def prefill(self, inputs: Inputs, frozen: np.ndarray) -> Context:
         """Images to codes, and what no step changes; frozen rows are not looked at."""
         ids = [inputs.text]
-        for grid, codes in zip(self._sequence.grids, self._vision.encode_all(inputs.images), strict=True):
+        for grid, codes in zip(self._sequence.grids, self.vision.encode_all(inputs.images), strict=True):
             ids.append(grid.segment_ids(codes))
         if not self._sequence.imagines:
             ids.append(inputs.text.new_tensor([[BOA]]).expand(len(inputs.text), -1))
@@ -203,7 +204,7 @@ class Emu3Network:
         pictures = {}
         for grid, chain in zip(self._sequence.grids, self._images, strict=True):
             codes = self._sequence.codes_on_canvas(grid, torch.from_numpy(tokens)).to(self._device)
-            pictures[grid.camera] = chain.to_image(self._vision.decode(codes[None])[0])
+            pictures[grid.camera] = chain.to_image(self.vision.decode(codes[None])[0])
         return pictures
 
     def keypoints(self, context: Context, row: int = 0) -> dict[str, np.ndarray]:

@@ -188,10 +188,16 @@ class UdVlaObjective:
 
     def _action_cross_entropies(self, logits: Tensor, tokens: Tensor) -> Tensor:
         vocabulary = len(self._targets)
-        log_p = torch.log_softmax(logits[..., :vocabulary].float(), dim=-1)
+        log_p = _of_what_can_be_chosen(torch.log_softmax(logits[..., :vocabulary].float(), dim=-1))
         return -(self._targets.to(logits.device)[tokens] * log_p).sum(dim=-1)
 
 
 def _cross_entropies(logits: Tensor, tokens: Tensor) -> Tensor:
     """`[B, n]`; logits of ids that a position cannot hold may be -inf."""
-    return -torch.log_softmax(logits, dim=-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    log_p = torch.log_softmax(logits.float(), dim=-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return -_of_what_can_be_chosen(log_p)
+
+
+def _of_what_can_be_chosen(log_p: Tensor) -> Tensor:
+    """0 for borders, which stand where they are prefilled: a network that never writes them has -inf, and 0 * inf."""
+    return log_p.masked_fill(log_p == -torch.inf, 0.0)

@@ -1,0 +1,1 @@
+"""Fine-tuning of published checkpoints, one learner a family of networks."""
