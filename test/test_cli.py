@@ -13,7 +13,7 @@ TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
     "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon tasks json",
     "train": "data out system init backbone freeze-perception vq steps batch-size accumulate learning-rate schedule "
-    "warmup drop-at weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
+    "warmup drop-after weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
     "save-every keep report-every resume validation validation-frames validation-tasks validation-episodes "
     "execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints ways-after-frozen",

@@ -45,7 +45,6 @@ class Batch:
         targets: Of these B frames.
         frozen: int64 `[B]`, leading actions that were being executed already; None when there are none.
         moved: `[B, 3]`, how far those take the gripper, in the units of the normalised state's x, y, z; None: nowhere.
-        numbers: int64 `[B]`, of the examples in the run; None for a batch that is of none.
     """
 
     images: Tensor
@@ -56,10 +55,22 @@ class Batch:
     targets: Targets
     frozen: Tensor | None = None
     moved: Tensor | None = None
-    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.state)
+
+
+@dataclass(frozen=True)
+class NumberedBatch:
+    """A batch of a run.
+
+    Attributes:
+        numbers: int64 `[B]`, of its examples in the run.
+        batch: Of B examples.
+    """
+
+    numbers: Tensor
+    batch: Any
 
 
 class ExampleBatch(Protocol):

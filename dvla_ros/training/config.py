@@ -18,7 +18,7 @@ _MAY_CHANGE = (
     "out", "batch_size", "accumulate", "device", "shard", "threads", "workers", "save_every", "keep", "report_every",
     "resume", "validation", "validation_frames", "validation_tasks", "validation_episodes",
 )  # fmt: skip
-_NOT_NEGATIVE = ("weight_decay", "execute_steps", "warmup", "drop_at", "workers", "seed")
+_NOT_NEGATIVE = ("weight_decay", "execute_steps", "warmup", "drop_after", "workers", "seed")
 _ROWS_ARE_TOKENS = ("dd_vla", "llada_vla")
 
 
@@ -40,9 +40,9 @@ class TrainConfig:
         batch_size: Observations of a micro-batch and process; `torchrun` starts several processes.
         accumulate: Micro-batches of a step, for batches that do not fit.
         learning_rate: Peak of the schedule.
-        schedule: one_cycle, cosine, constant or step, see `learning_rate_share`.
+        schedule: one_cycle, cosine, constant or steps, see `learning_rate_share`.
         warmup: Steps until the peak; one_cycle has its own.
-        drop_at: Step from which the schedule `step` takes a tenth of the learning rate.
+        drop_after: Step from which the schedule `steps` takes a tenth of the learning rate.
         weight_decay: Of AdamW.
         betas: Of AdamW.
         max_norm: Longest gradient; a longer one is made this long.
@@ -85,7 +85,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     schedule: Schedule = "one_cycle"
     warmup: int = 0
-    drop_at: int = 0
+    drop_after: int = 0
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     max_norm: float = 1.0

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dvla_ros.errors import ConfigurationError, DvlaError
+from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.example_order import StepSampler
 from dvla_ros.training.tensors_within import mapped
 
@@ -74,6 +75,21 @@ class ExampleLoader(Generic[Content_co]):
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, non_blocking=True)
+
+
+class NumberedExamples:
+    """Batches with the numbers of their examples, from which a step's corruption is drawn.
+
+    Args:
+        examples: That make them.
+    """
+
+    def __init__(self, examples: ByNumbers[Any]) -> None:
+        self._examples = examples
+
+    def __getitems__(self, numbers: Sequence[int]) -> NumberedBatch:
+        """Their batch, in their order."""
+        return NumberedBatch(torch.tensor(numbers), self._examples.__getitems__(numbers))
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,6 @@ class Examples(Dataset[Batch]):
             targets=self._targets.rows(index),
             frozen=frames.frozen[index],
             moved=frames.moved[index],
-            numbers=torch.tensor(numbers),
         )
 
     def _sentence(self, row: int, number: int) -> int:

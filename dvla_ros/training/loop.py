@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dvla_ros.errors import TrainingError
 from dvla_ros.training.average import WeightAverage
-from dvla_ros.training.batch import example_noise, losses_of
+from dvla_ros.training.batch import NumberedBatch, example_noise, losses_of
 from dvla_ros.training.learning_rate import Schedule, learning_rate_share
 from dvla_ros.training.processes import keeping_gradients, mean_over_all, place
 from dvla_ros.training.progress import Progress, RunningMeans
@@ -21,7 +21,7 @@ from dvla_ros.training.run_folder import RESUME, RunFolder
 from dvla_ros.training.run_state import TENSORS, RunTensors, RunValues, read_values, whole, write_state
 from dvla_ros.training.subject import Lesson, Subject
 
-Supply = Callable[[int], Iterator[Any]]
+Supply = Callable[[int], Iterator[NumberedBatch]]
 """From the number of steps that are done to this process' micro-batches from there on, on its device."""
 
 
@@ -35,10 +35,12 @@ class LoopSettings:
         learning_rate: Peak.
         schedule: See `learning_rate`.
         warmup: Steps of the schedule's beginning.
-        drop_at: See `learning_rate`.
+        drop_after: See `learning_rate`.
+        least: Likewise.
         weight_decay: Of AdamW, on matrices.
         betas: Of AdamW.
-        max_norm: Gradients longer than this are made this long.
+        epsilon: Likewise.
+        max_norm: Gradients longer than this are made this long; infinite for no bound.
         ema: Decay of the averaged weights, which are what is written.
         seed: Of all randomness.
         shard: See `processes.place`.
@@ -52,9 +54,11 @@ class LoopSettings:
     learning_rate: float
     schedule: Schedule
     warmup: int
-    drop_at: int
+    drop_after: int
+    least: float
     weight_decay: float
     betas: tuple[float, float]
+    epsilon: float
     max_norm: float
     ema: float
     seed: int
@@ -83,10 +87,9 @@ class TrainingLoop:
         self._lesson = place(accelerator, Lesson(subject), settings.shard)
         self.trained = subject.trained
         self._optimiser = torch.optim.AdamW(
-            _parameter_groups(list(self.trained.values()), settings.weight_decay),
-            lr=settings.learning_rate,
-            betas=settings.betas,
+            _parameter_groups(subject, settings), lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon
         )
+        self._peaks = [group["lr"] for group in self._optimiser.param_groups]
         self.average = WeightAverage(self.trained, settings.ema)
         self._tensors = RunTensors(self.trained, self.average, self._optimiser)
         self._means = RunningMeans()
@@ -144,17 +147,17 @@ class TrainingLoop:
         if self._accelerator.is_main_process:
             report(progress)
 
-    def _step(self, step: int, micro_batches: Iterator[Any]) -> Progress:
+    def _step(self, step: int, micro_batches: Iterator[NumberedBatch]) -> Progress:
         settings, accelerator = self._settings, self._accelerator
         # Dropout draws from PyTorch's own generators: they too are a function of the step.
         torch.manual_seed(
             (settings.seed * settings.steps + step) * accelerator.num_processes + accelerator.process_index
         )
-        rate = settings.learning_rate * learning_rate_share(
-            settings.schedule, step, settings.steps, settings.warmup, settings.drop_at
+        share = learning_rate_share(
+            settings.schedule, step, settings.steps, settings.warmup, settings.drop_after, settings.least
         )
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * share
         self._lesson.train()
         exercises = [self._exercise(next(micro_batches)) for _ in range(accelerator.gradient_accumulation_steps)]
         found = self._backward(exercises, step)
@@ -163,11 +166,13 @@ class TrainingLoop:
         self._optimiser.zero_grad(set_to_none=True)
         self.average.update(step + 1)
         self._means.add(found)
-        return Progress(step + 1, 0.0, 0.0, 0.0, rate, float(whole(norm)), found, self._means.values())
+        return Progress(
+            step + 1, 0.0, 0.0, 0.0, settings.learning_rate * share, float(whole(norm)), found, self._means.values()
+        )
 
-    def _exercise(self, batch: Any) -> Any:
+    def _exercise(self, batch: NumberedBatch) -> Any:
         noise = example_noise(self._settings.seed, batch.numbers.tolist(), self._accelerator.device)
-        return self._subject.objective.exercise(batch, noise)
+        return self._subject.objective.exercise(self._subject.complete(batch.batch), noise)
 
     def _backward(self, exercises: Sequence[Any], step: int) -> dict[str, float]:
         """Gradients of the mean over everything that makes up the step; the parts of the loss by name."""
@@ -224,10 +229,13 @@ class TrainingLoop:
         self._accelerator.wait_for_everyone()
 
 
-def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+def _parameter_groups(subject: Subject, settings: LoopSettings) -> list[dict[str, Any]]:
+    if subject.groups is not None:
+        return subject.groups()
+    parameters = list(subject.trained.values())
     matrices = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def _require_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from dvla_ros.training.batch import Objective
 
 
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
 @dataclass(frozen=True)
 class Subject:
     """A network with its objective.
@@ -18,6 +22,9 @@ class Subject:
         network: All its parameters; those that require a gradient are trained.
         learner: The network as the objective sees it.
         objective: What it is trained on.
+        complete: Adds to a batch on the device what only the device can make of it.
+        groups: The trained parameters as AdamW's groups; "lr" of each is its peak. None for one learning rate, and weight
+            decay on matrices.
         write: Writes a checkpoint that loads as it is into a folder that is there: the folder, and by name the trained
             parameters as they are to be written, whole and on the CPU.
     """
@@ -26,6 +33,8 @@ class Subject:
     learner: Any
     objective: Objective
     write: Callable[[Path, Mapping[str, Tensor]], None]
+    complete: Callable[[Any], Any] = _as_it_is
+    groups: Callable[[], list[dict[str, Any]]] | None = None
 
     @property
     def trained(self) -> dict[str, nn.Parameter]:

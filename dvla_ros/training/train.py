@@ -17,11 +17,11 @@ from dvla_ros.models.small_vla import SmallVla
 from dvla_ros.models.text import SentenceEncoder
 from dvla_ros.policies.checkpoint import read_config, read_part, read_statistics, read_weights, write_checkpoint
 from dvla_ros.policies.systems import system_named
-from dvla_ros.training.batch import Batch
+from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.config import TrainConfig
 from dvla_ros.training.data_sources import prepared_sources
 from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations, require_horizon
-from dvla_ros.training.example_loader import ExampleLoader
+from dvla_ros.training.example_loader import ExampleLoader, NumberedExamples
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.examples import Examples
 from dvla_ros.training.frame_tensors import FrameTensors
@@ -105,9 +105,10 @@ class Trainer:
         """Whether this process writes and reports."""
         return bool(self._accelerator.is_main_process)
 
-    def _supply(self, done: int) -> Iterator[Batch]:
+    def _supply(self, done: int) -> Iterator[NumberedBatch]:
         sampler = StepSampler(self._share, self.config.steps, done)
-        return iter(ExampleLoader(self.examples, sampler, self.config.workers, self._accelerator.device))
+        numbered = NumberedExamples(self.examples)
+        return iter(ExampleLoader(numbered, sampler, self.config.workers, self._accelerator.device))
 
     def _demonstrations(self, paths: Sequence[Path]) -> Demonstrations:
         """Training sets as they are; bags and LeRobot sets converted into the run's folder."""
@@ -132,9 +133,11 @@ class Trainer:
             learning_rate=config.learning_rate,
             schedule=config.schedule,
             warmup=config.warmup,
-            drop_at=config.drop_at,
+            drop_after=config.drop_after,
+            least=0.0,
             weight_decay=config.weight_decay,
             betas=config.betas,
+            epsilon=1e-8,
             max_norm=config.max_norm,
             ema=config.ema,
             seed=config.seed,

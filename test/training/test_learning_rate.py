@@ -42,7 +42,7 @@ def test_the_cosine_is_that_of_transformers():
 
 def test_constant_rates_rise_and_stay_and_a_step_is_a_tenth():
     assert rates("constant", 6, warmup=2) == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
-    assert rates("step", 6, drop_at=4) == [1.0, 1.0, 1.0, 1.0, 0.1, 0.1]
+    assert rates("steps", 6, drop_after=4) == [1.0, 1.0, 1.0, 1.0, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 6, 19, 20, 21])

@@ -39,8 +39,8 @@ class Emu3Batch:
         images: `[B, 3, h, w]` by camera; none once there are codes.
         futures: Likewise.
         codes: Ids of Emu3 int64 `[B, I]` of the images of now, once the image tokenizer has made them.
-        targets: See `ExampleBatch`; with imagined images the tokens are whole canvases once there are codes, before that
-            they are those of the action slots.
+        targets: See `ExampleBatch`; with imagined images the tokens are whole canvases once there are codes, before
+            that they are those of the action slots.
         frozen: Likewise.
     """
 
