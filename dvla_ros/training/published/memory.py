@@ -87,10 +87,12 @@ def plan_training(
         devices: None for a single one.
         dtype: Of frozen weights and of autocast; float32 for none.
     """
-    devices = devices or Devices()
+    return _plan(*_rehearsed(setup, preset, dtype), devices or Devices())
+
+
+def _rehearsed(setup: Setup, preset: Preset, dtype: torch.dtype = torch.bfloat16) -> tuple[FineTuning, int]:
     run = FineTuning(setup, setup.network(torch.device("meta"), dtype), preset)
-    activations = rehearsed_bytes(run, None if dtype == torch.float32 else dtype)
-    return _plan(run, devices, activations)
+    return run, rehearsed_bytes(run, None if dtype == torch.float32 else dtype)
 
 
 def rehearsed_bytes(run: FineTuning, dtype: torch.dtype | None) -> int:
@@ -156,7 +158,7 @@ def require_training_memory(
     )
 
 
-def _plan(run: FineTuning, devices: Devices, activations: int) -> TrainingMemory:
+def _plan(run: FineTuning, activations: int, devices: Devices) -> TrainingMemory:
     weights = sum(parameter.nbytes for parameter in run.module.parameters())
     trained = sum(parameter.numel() for parameter in run.trained.values())
     gradients = sum(parameter.nbytes for parameter in run.trained.values())
@@ -192,7 +194,9 @@ def _what_fits(setup: Setup, preset: Preset, free: int, devices: Devices, plan: 
     found: list[str] = []
 
     def try_it(words: str, changed: Preset, on: Devices) -> bool:
-        needed = plan_training(setup, changed, on).needed
+        return noted(words, plan_training(setup, changed, on).needed)
+
+    def noted(words: str, needed: int) -> bool:
         if needed <= free:
             found.append(f"{words} ({needed / GIGABYTE:.2f} GB)")
         return needed <= free
@@ -211,7 +215,9 @@ def _what_fits(setup: Setup, preset: Preset, free: int, devices: Devices, plan: 
             micro = min(other.micro_batch, preset.micro_batch)
             words = f"the preset {other.name!r}, micro_batch={micro}"
             try_it(words, replace(other, micro_batch=micro), devices)
-    for count in (2, 4, 8):
-        if count > devices.count and try_it(f"FSDP over {count} devices", cheaper, Devices(count, sharded=True)):
+    counts = [count for count in (2, 4, 8) if count > devices.count]
+    rehearsed = _rehearsed(setup, cheaper)
+    for count in counts:
+        if noted(f"FSDP over {count} devices", _plan(*rehearsed, Devices(count, sharded=True)).needed):
             break
     return f"What fits: {', or '.join(found)}." if found else "Nothing known here makes it fit; take a larger device."

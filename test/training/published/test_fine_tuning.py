@@ -83,7 +83,7 @@ def test_what_was_trained_is_what_is_loaded(name, tuned, tmp_path, deployment, c
     assert loss_of(run, setup, batch, noise) == pytest.approx(there, rel=0.02)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "ud_vla_lora"])
+@pytest.mark.parametrize("name", ["dd_vla", "llada_vla", "ud_vla_lora", "diffusion_vla_full"])
 def test_in_bfloat16_every_trained_parameter_gets_its_gradient(name, checkpoint, deployment, recorded):
     run = FineTuning.open(checkpoint(PRESETS[name].system), deployment(PRESETS[name].system), PRESETS[name])
     examples = run.examples(recorded(run.setup))

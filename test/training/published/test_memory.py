@@ -63,18 +63,16 @@ def test_the_published_adapter_of_seven_billion_fits_eighty_gigabytes(seven_bill
 
 def test_what_does_not_fit_is_refused_with_what_would(checkpoint, deployment):
     setup = read_setup(checkpoint("dd_vla"), deployment("dd_vla"))
-    preset = replace(PRESETS["dd_vla_full"], micro_batch=2)
+    preset = replace(PRESETS["dd_vla"], micro_batch=2)
     plan = plan_training(setup, preset)
     with pytest.raises(DeviceMemoryError, match="cuda:0 has .* are missing. What fits: micro_batch=1 "):
         require_training_memory(setup, preset, "cuda:0", plan.needed - plan.activations // 3)
-    assert require_training_memory(setup, preset, "cuda:0", plan.needed) == plan
 
 
 def test_several_devices_share_what_is_sharded(checkpoint, deployment):
     setup = read_setup(checkpoint("dd_vla"), deployment("dd_vla"))
-    alone, copied, sharded = (
-        plan_training(setup, replace(PRESETS["dd_vla_full"], micro_batch=1), devices)
-        for devices in (Devices(), Devices(4), Devices(4, sharded=True))
-    )
-    assert copied.gradients == 2 * alone.gradients and copied.weights == alone.weights
-    assert sharded.optimiser == alone.optimiser // 4
+    preset = replace(PRESETS["dd_vla_full"], micro_batch=1)
+    copied = plan_training(setup, preset, Devices(4))
+    sharded = require_training_memory(setup, preset, "cuda:0", copied.needed, Devices(4, sharded=True))
+    assert copied.gradients == copied.optimiser  # one copy in DDP's buckets
+    assert sharded.optimiser == copied.optimiser // 4 and sharded.needed < copied.needed

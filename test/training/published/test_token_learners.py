@@ -48,6 +48,7 @@ def test_several_canvases_of_one_observation_share_its_prompt(family):
     torch.testing.assert_close(shared, twice, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("family", FAMILIES[:4], indirect=True, ids="-".join)  # ud_vla has dfm_vla's trunk
 def test_a_layer_that_is_run_again_gives_the_same_gradients(family):
     canvases, batch = family.canvases(1), family.batch(1)
     parameters = [p.requires_grad_(True) for p in family.learner.module.parameters()]
