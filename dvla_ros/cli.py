@@ -158,6 +158,12 @@ def _train(words: Sequence[str]) -> int:
     return train(words)
 
 
+def _fine_tune(words: Sequence[str]) -> int:
+    from dvla_ros.training_command import fine_tune
+
+    return fine_tune(words)
+
+
 def _train_vq(words: Sequence[str]) -> int:
     from dvla_ros.training.train_vq import TrainVqConfig, VqProgress, VqTrainer
 
@@ -300,6 +306,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "bringup": ("start a robot's nodes, as the launch file does", _bringup),
     "collect": ("make demonstrations in simulation", _collect),
     "train": ("train a small policy of one of the systems on demonstrations", _train),
+    "fine-tune": ("fine-tune a published checkpoint on recordings", _fine_tune),
     "train-vq": ("train the image tokenizer of ud_vla on demonstrations", _train_vq),
     "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
     "benchmark": ("measure how fast policies decode on this machine", _benchmark),

@@ -1,9 +1,10 @@
-"""The sub-command `dvla train`: settings in, bars and a checkpoint out."""
+"""The sub-commands `dvla train` and `dvla fine-tune`: settings in, bars and a checkpoint out."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 from rich.console import Console
@@ -11,13 +12,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 
 from dvla_ros.training.config import TrainConfig
+from dvla_ros.training.fine_tune_config import FineTuneConfig
+
+if TYPE_CHECKING:
+    from dvla_ros.training.progress import Progress
+    from dvla_ros.training.run import Run
 
 console = Console()
 
 
 def train(words: Sequence[str]) -> int:
     """`dvla train`."""
-    from dvla_ros.training.progress import Progress
     from dvla_ros.training.train import Trainer
 
     @dataclass(frozen=True)
@@ -28,12 +33,37 @@ def train(words: Sequence[str]) -> int:
         json: Path | None = None
 
     options = tyro.cli(Train, args=words, prog="dvla train")
-    config = options.train
-    trainer = Trainer(config)
-    for warning in trainer.warnings:
+    trainer = Trainer(options.train)
+    _run(trainer.run, trainer.warnings, options.train.seed, options.json)
+    return 0
+
+
+def fine_tune(words: Sequence[str]) -> int:
+    """`dvla fine-tune`."""
+    from dvla_ros.training.fine_tune import FineTuner
+
+    @dataclass(frozen=True)
+    class FineTune:
+        """Fine-tune a published checkpoint on recordings."""
+
+        fine_tune: tyro.conf.OmitArgPrefixes[FineTuneConfig]
+        json: Path | None = None
+
+    options = tyro.cli(FineTune, args=words, prog="dvla fine-tune")
+    tuner = FineTuner(options.fine_tune)
+    if tuner.run.is_first:
+        console.print(f"Memory: {tuner.memory}.", soft_wrap=True)
+    _run(tuner.run, tuner.warnings, options.fine_tune.seed, options.json)
+    return 0
+
+
+def _run(run: "Run", warnings: Sequence[str], seed: int, json_file: Path | None) -> None:
+    """Train to the end; of several processes only the first reports and writes."""
+    out = run.folder.root
+    for warning in warnings if run.is_first else ():
         console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
-    if trainer.done:
-        console.print(f"Going on with {config.out} after step {trainer.done}.")
+    if run.done and run.is_first:
+        console.print(f"Going on with {out} after step {run.done}.")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,25 +72,24 @@ def train(words: Sequence[str]) -> int:
         TimeRemainingColumn(),
     )
     last: list[Progress] = []
-    with ProgressBar(*columns, console=console, disable=not trainer.is_first) as bar:
-        task = bar.add_task("training", total=config.steps, completed=trainer.done, rate="")
+    with ProgressBar(*columns, console=console, disable=not run.is_first) as bar:
+        task = bar.add_task("training", total=run.steps, completed=run.done, rate="")
 
-        def report(progress: Progress) -> None:
+        def report(progress: "Progress") -> None:
             last[:] = [progress]
             losses = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
-            rate = f"{progress.examples_per_second:.0f} examples/s"
+            rate = f"{progress.examples_per_second:.3g} examples/s"
             bar.update(task, completed=progress.step, rate=rate)
-            bar.console.print(f"step {progress.step}/{config.steps}  {rate}  {losses}")
+            bar.console.print(f"step {progress.step}/{run.steps}  {rate}  {losses}", soft_wrap=True)
 
         def validated(step: int, figures: Mapping[str, float]) -> None:
             said = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            bar.console.print(f"step {step} validated: {said}")
+            bar.console.print(f"step {step} validated: {said}", soft_wrap=True)
 
-        trainer.run(report, validated)
-    if trainer.is_first:  # of several processes, only the first reports and writes
-        console.print(f"Wrote {config.out}: the checkpoint of step {trainer.folder.chosen()}.")
-        _write_json(options.json, {**(asdict(last[0]) if last else {}), "seed": config.seed})
-    return 0
+        run(report, validated)
+    if run.is_first:
+        console.print(f"Wrote {out}: the checkpoint of step {run.folder.chosen()}.")
+        _write_json(json_file, {**(asdict(last[0]) if last else {}), "seed": seed})
 
 
 def _write_json(path: Path | None, values: object) -> None:

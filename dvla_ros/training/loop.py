@@ -82,7 +82,7 @@ class TrainingLoop:
     def __init__(
         self, settings: LoopSettings, subject: Subject, supply: Supply, folder: RunFolder, accelerator: Accelerator
     ) -> None:
-        self._settings, self._subject, self._supply = settings, subject, supply
+        self.settings, self._subject, self._supply = settings, subject, supply
         self._folder, self._accelerator = folder, accelerator
         self._lesson = place(accelerator, Lesson(subject), settings.shard)
         self.trained = subject.trained
@@ -107,7 +107,7 @@ class TrainingLoop:
             return 0
         folder = self._folder.step(step) / RESUME
         values = read_values(folder)
-        _require_same(values.settings, self._settings.identity, folder)
+        _require_same(values.settings, self.settings.identity, folder)
         self._tensors.restore(folder / TENSORS)
         self._means = RunningMeans(values.means, values.mean_count)
         self.values = values
@@ -124,7 +124,7 @@ class TrainingLoop:
         Raises:
             TrainingError: A loss is not finite, or a checkpoint cannot be written.
         """
-        settings, done, before = self._settings, self.values.step, self.values.seconds
+        settings, done, before = self.settings, self.values.step, self.values.seconds
         if done and done not in self._folder.scores():
             self._choose(done, validate)  # a kill may have come between
         micro_batches, began = self._supply(done), time.monotonic()
@@ -148,7 +148,7 @@ class TrainingLoop:
             report(progress)
 
     def _step(self, step: int, micro_batches: Iterator[NumberedBatch]) -> Progress:
-        settings, accelerator = self._settings, self._accelerator
+        settings, accelerator = self.settings, self._accelerator
         # Dropout draws from PyTorch's own generators: they too are a function of the step.
         torch.manual_seed(
             (settings.seed * settings.steps + step) * accelerator.num_processes + accelerator.process_index
@@ -167,11 +167,15 @@ class TrainingLoop:
         self.average.update(step + 1)
         self._means.add(found)
         return Progress(
-            step + 1, 0.0, 0.0, 0.0, settings.learning_rate * share, float(whole(norm)), found, self._means.values()
+            step=step + 1,
+            learning_rate=settings.learning_rate * share,
+            gradient=float(whole(norm)),
+            step_losses=found,
+            losses=self._means.values(),
         )
 
     def _exercise(self, batch: NumberedBatch) -> Any:
-        noise = example_noise(self._settings.seed, batch.numbers.tolist(), self._accelerator.device)
+        noise = example_noise(self.settings.seed, batch.numbers.tolist(), self._accelerator.device)
         return self._subject.objective.exercise(self._subject.complete(batch.batch), noise)
 
     def _backward(self, exercises: Sequence[Any], step: int) -> dict[str, float]:

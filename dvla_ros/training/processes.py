@@ -1,5 +1,6 @@
 """The processes of a run: one, or those that `torchrun` or `accelerate launch` start; with all weights or shards."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.layer import Layer
 
 PRECISIONS = ("fp32", "bf16")
+
+
+def number_of_processes() -> int:
+    """As whoever starts them tells each."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def make_accelerator(device: str, precision: str, accumulate: int) -> Accelerator:

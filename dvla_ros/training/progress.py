@@ -14,21 +14,21 @@ class Progress:
 
     Attributes:
         step: Optimiser steps done.
+        learning_rate: Of the step.
+        gradient: Norm of the gradient before it was clipped.
         seconds: Trained so far.
         examples_per_second: Over all processes, since this process began.
         seconds_left: Until the last step, at this rate.
-        learning_rate: Of the step.
-        gradient: Norm of the gradient before it was clipped.
         step_losses: Of the step alone, by name.
         losses: Running means by name.
     """
 
     step: int
-    seconds: float
-    examples_per_second: float
-    seconds_left: float
     learning_rate: float
     gradient: float
+    seconds: float = 0.0
+    examples_per_second: float = 0.0
+    seconds_left: float = 0.0
     step_losses: Mapping[str, float] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
 

@@ -23,7 +23,7 @@ class Subject:
         learner: The network as the objective sees it.
         objective: What it is trained on.
         complete: Adds to a batch on the device what only the device can make of it.
-        groups: The trained parameters as AdamW's groups; "lr" of each is its peak. None for one learning rate, and weight
+        groups: The trained parameters as AdamW's groups, "lr" of each its peak; None for one learning rate, and weight
             decay on matrices.
         write: Writes a checkpoint that loads as it is into a folder that is there: the folder, and by name the trained
             parameters as they are to be written, whole and on the CPU.

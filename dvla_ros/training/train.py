@@ -1,6 +1,6 @@
 """Training of the small policies: from demonstrations and settings to a subject of the training loop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,14 @@ from dvla_ros.training.frame_tensors import FrameTensors
 from dvla_ros.training.learner import SmallLearner, SmallReasoningLearner
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
 from dvla_ros.training.processes import make_accelerator
-from dvla_ros.training.progress import Progress, RunLog
 from dvla_ros.training.recipes import Recipe, make_recipe
+from dvla_ros.training.run import CONVERTED, Run
 from dvla_ros.training.run_folder import RunFolder
 from dvla_ros.training.sentence_choice import SentenceChoice
 from dvla_ros.training.subject import Subject
 from dvla_ros.training.validation import Validation
 
 GRIPPER_COLUMN = 6
-CONVERTED = "data"
-"""Folder of a run for what recordings were converted to."""
 
 
 class Trainer:
@@ -70,45 +68,20 @@ class Trainer:
         self._share = BatchShare(
             config.batch_size, accelerator.num_processes, accelerator.process_index, config.accumulate
         )
-        self._accelerator = accelerator
+        self._device = accelerator.device
         subject = subject_of(recipe, self.model, self.statistics)
         self.loop = TrainingLoop(self._settings(), subject, self._supply, self.folder, accelerator)
-        self.done = self.loop.resume() if config.resume else 0
-        self._validation = self._make_validation()
-
-    def run(
-        self, report: Callable[[Progress], None], validated: Callable[[int, Mapping[str, float]], None] | None = None
-    ) -> None:
-        """Train to the end; the first process calls `report` with losses and `validated` with figures of a step."""
-        if not self._accelerator.is_main_process:
-            self.loop.run(report)
-            return
-        log = RunLog(self.folder.log, self.folder.board, self.done)
-
-        def both(progress: Progress) -> None:
-            log.report(progress)
-            report(progress)
-
-        def validate(step: int) -> float | None:
-            if self._validation is None:
-                return None
-            figures = self._validation.measure(self.folder.step(step))
-            log.validated(step, figures)
-            if validated is not None:
-                validated(step, figures)
-            return figures["score"]
-
-        self.loop.run(both, validate)
+        self.run = Run(self.loop, self.folder, accelerator, config.resume, self._validation())
 
     @property
-    def is_first(self) -> bool:
-        """Whether this process writes and reports."""
-        return bool(self._accelerator.is_main_process)
+    def done(self) -> int:
+        """Steps that are done already."""
+        return self.run.done
 
     def _supply(self, done: int) -> Iterator[NumberedBatch]:
         sampler = StepSampler(self._share, self.config.steps, done)
         numbered = NumberedExamples(self.examples)
-        return iter(ExampleLoader(numbered, sampler, self.config.workers, self._accelerator.device))
+        return iter(ExampleLoader(numbered, sampler, self.config.workers, self._device))
 
     def _demonstrations(self, paths: Sequence[Path]) -> Demonstrations:
         """Training sets as they are; bags and LeRobot sets converted into the run's folder."""
@@ -118,7 +91,7 @@ class Trainer:
         self.warnings += [f"{source.path}: {warning}" for source in sources for warning in source.warnings]
         return read_demonstrations([source.folder for source in sources])
 
-    def _make_validation(self) -> Validation | None:
+    def _validation(self) -> Validation | None:
         config = self.config
         if not config.validation and not config.validation_tasks:
             return None

@@ -1,6 +1,6 @@
 """How good a checkpoint is: on recorded frames it has not seen, and in simulation where tasks are named."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,16 +26,18 @@ class Validation:
         frames: How many of them, spread evenly.
         tasks: Simulated tasks or families; empty for none.
         episodes: How many episodes of these.
+        load: Opens a checkpoint.
     """
 
     demonstrations: Demonstrations | None
     frames: int
     tasks: tuple[str, ...] = ()
     episodes: int = 20
+    load: Callable[[Path], Policy] = load_policy
 
     def measure(self, checkpoint: Path) -> dict[str, float]:
         """Figures by name; `score`, higher is better, is the success, else minus the error of positions."""
-        policy = load_policy(checkpoint)
+        policy = self.load(checkpoint)
         figures: dict[str, float] = {}
         if self.demonstrations is not None:
             figures |= open_loop_errors(policy, self.demonstrations, self.frames)

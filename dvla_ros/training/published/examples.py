@@ -84,6 +84,10 @@ class PublishedExamples:
         if self._augment is not None:
             futures = None if frame.futures is None else self._augment(frame.futures, number)
             frame = replace(frame, images=self._augment(frame.images, number), futures=futures)
+        return self.taught(frame, row)
+
+    def taught(self, frame: TaughtFrame, row: int) -> TaughtExample:
+        """A frame as it is; `row` names it in errors."""
         chunk = self._chunk(frame, row)
         codec = self._setup.codec
         actions = torch.from_numpy(self._setup.normalizer.normalize(chunk).astype(np.float32))

@@ -1,0 +1,86 @@
+"""Settings of fine-tuning a published checkpoint."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dvla_ros.errors import ConfigurationError
+
+_POSITIVE = ("threads", "save_every", "keep", "report_every", "validation_frames")
+_NOT_NEGATIVE = ("steps", "batch_size", "accumulate", "learning_rate", "workers", "seed")
+_MAY_CHANGE = (
+    "out", "batch_size", "accumulate", "device", "shard", "threads", "workers", "save_every", "keep", "report_every",
+    "resume", "adapter", "validation", "validation_frames",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How to fine-tune. What is 0 or empty is as the preset says.
+
+    Attributes:
+        checkpoint: Folder of a published checkpoint.
+        data: What to learn from: training sets, bags or folders of bags, LeRobot v3 data sets.
+        out: Folder of the run: the checkpoint on top, those of single steps and the log beside it.
+        deployment: YAML file that says how the checkpoint is used: cameras, statistics, horizon, gripper.
+        preset: Hyper-parameters: a system's name for those that were published, with _lora or _full for the other way.
+        steps: Optimiser steps.
+        batch_size: Observations of a micro-batch and process.
+        accumulate: Micro-batches of a step; 0 makes the preset's whole batch of them.
+        learning_rate: Peak.
+        objective: Settings of the loss that replace the preset's, as name=value.
+        adapter: Write the adapter alone, beside the base, instead of whole merged weights.
+        instruction: Sentence of recorded episodes that have none.
+        seed: Makes a run reproducible on one machine.
+        device: cpu, or cuda where there is a GPU.
+        precision: fp32, or bf16: frozen weights and products in bfloat16; by default bf16 on a GPU.
+        shard: Every process holds a part of weights, gradients and moments (FSDP2) instead of all.
+        threads: CPU threads.
+        workers: Processes that read demonstrations ahead; 0 reads when a batch is wanted.
+        save_every: Steps between saved checkpoints.
+        keep: How many of the last checkpoints to keep, beside the best one.
+        report_every: Steps between reports.
+        resume: Go on with the run in `out`, from its last whole checkpoint.
+        validation: Data that is not trained on; each checkpoint is measured on it.
+        validation_frames: How many of its frames.
+    """
+
+    checkpoint: Path
+    data: tuple[Path, ...]
+    out: Path
+    deployment: Path | None = None
+    preset: str = ""
+    steps: int = 0
+    batch_size: int = 0
+    accumulate: int = 0
+    learning_rate: float = 0.0
+    objective: tuple[str, ...] = ()
+    adapter: bool = False
+    instruction: str = ""
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = ""
+    shard: bool = False
+    threads: int = 2
+    workers: int = 0
+    save_every: int = 500
+    keep: int = 1
+    report_every: int = 10
+    resume: bool = False
+    validation: tuple[Path, ...] = ()
+    validation_frames: int = 20
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)}.")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
+
+    def identity(self) -> dict[str, Any]:
+        """What a run that goes on must have in common with the one before: all that its steps depend on."""
+        values = {name: value for name, value in asdict(self).items() if name not in _MAY_CHANGE}
+        normalised: dict[str, Any] = json.loads(json.dumps(values, default=str))
+        return normalised
