@@ -43,6 +43,7 @@ from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.settings import parse_settings
 from dvla_ros.policies.systems import SYSTEMS
 from dvla_ros.training.config import TrainConfig
+from dvla_ros.training.fine_tune_config import FineTuneConfig
 from dvla_ros.training.objectives.dd_vla import DdVlaObjectiveConfig
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjectiveConfig
 from dvla_ros.training.objectives.diffusion_vla import DiffusionVlaObjectiveConfig
@@ -81,6 +82,7 @@ TABLES = {
 OPTIONS = {
     "dvla collect": (Collect,),
     "dvla train": (TrainConfig,),
+    "dvla fine-tune": (FineTuneConfig,),
     "dvla train-vq": (TrainVqConfig,),
     "dvla simulate": (Simulate,),
     "dvla convert": (Convert,),

@@ -66,7 +66,7 @@ def losses(folder):
     return [(line["step"], line["step_losses"]) for line in lines]
 
 
-@pytest.mark.parametrize("system", ["dd_vla", "llada_vla"])
+@pytest.mark.parametrize("system", ["dd_vla", "llada_vla", "diffusion_vla"])
 def test_what_was_fine_tuned_loads_and_predicts(settings, tmp_path, system):
     config = settings(system, tmp_path / "run")
     tuner = FineTuner(config)

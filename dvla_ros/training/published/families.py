@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,17 @@ def words_of(setup: Setup, preset: Preset) -> Words | None:
 def trained_parts_file(setup: Setup) -> str:
     """File beside an adapter that holds what was trained whole; "" where the adapter's own file does."""
     return ""
+
+
+@singledispatch
+def files_elsewhere(setup: Setup) -> Sequence[Path]:
+    """Files of the checkpoint that are not in its folder; a checkpoint that is written has them in its own."""
+    return ()
+
+
+@files_elsewhere.register
+def _(setup: Qwen2VlSetup) -> Sequence[Path]:
+    return () if setup.statistics.parent == setup.folder else (setup.statistics,)
 
 
 @trained_parts_file.register

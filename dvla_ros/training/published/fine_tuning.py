@@ -18,6 +18,7 @@ from dvla_ros.training.published.adapter_folder import write_adapter
 from dvla_ros.training.published.examples import PublishedExamples
 from dvla_ros.training.published.families import (
     action_ids,
+    files_elsewhere,
     learner_of,
     objective_of,
     reader_of,
@@ -123,6 +124,7 @@ class FineTuning:
         def write(target: Path) -> None:
             merged = merged_tensors(_model(self.module), model)
             write_back(self.setup, self.network, target, merged, parts)
+            self._gather_files(target)
 
         _replaced(folder, write)
 
@@ -142,8 +144,13 @@ class FineTuning:
             beside = trained_parts_file(self.setup)
             write_adapter(target, self.setup, _model(self.module), low_rank, model, beside)
             write_side_files(self.setup, self.network, target, parts)
+            self._gather_files(target)
 
         _replaced(folder, write)
+
+    def _gather_files(self, folder: Path) -> None:
+        for path in files_elsewhere(self.setup):
+            shutil.copyfile(path, folder / path.name)
 
 
 def _model(module: nn.Module) -> nn.Module:
