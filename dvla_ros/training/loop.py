@@ -125,8 +125,8 @@ class TrainingLoop:
             TrainingError: A loss is not finite, or a checkpoint cannot be written.
         """
         settings, done, before = self.settings, self.values.step, self.values.seconds
-        if done and done not in self._folder.scores():
-            self._choose(done, validate)  # a kill may have come between
+        if done:
+            self._choose(done, validate)  # a kill may have come before
         micro_batches, began = self._supply(done), time.monotonic()
         for step in range(done, settings.steps):
             progress = self._step(step, micro_batches)
@@ -225,9 +225,10 @@ class TrainingLoop:
     def _choose(self, step: int, validate: Callable[[int], float | None] | None) -> None:
         """Validate a step, put the best checkpoint on top, remove old ones."""
         if self._accelerator.is_main_process:
-            score = None if validate is None else validate(step)
-            if score is not None:
-                self._folder.score(step, score)
+            if validate is not None and step not in self._folder.scores():
+                score = validate(step)
+                if score is not None:
+                    self._folder.score(step, score)
             self._folder.publish(self._folder.chosen())
             self._folder.prune()
         self._accelerator.wait_for_everyone()
