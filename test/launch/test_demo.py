@@ -10,6 +10,7 @@ import imageio_ffmpeg
 import pytest
 from untrained import write_untrained
 
+from dvla_ros.nodes import demo
 from dvla_ros.recordings.bag import Bag
 from dvla_ros.recordings.topics import RecordedTopics
 
@@ -27,9 +28,9 @@ def checkpoint(tmp_path_factory):
 def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):
     words = ["--checkpoint", str(checkpoint), "--out", "demo", "--time-limit", "3", "--json", "copy.json"]
     words += ["--instruction", "pick up the blue cube"]
-    demo = subprocess.run([*COMMAND, *words], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=110)
-    assert demo.returncode == 1, demo.stdout + demo.stderr
-    assert "FAILED (timeout)" in demo.stdout and "0 of 1 episodes succeeded" in demo.stdout
+    ended = subprocess.run([*COMMAND, *words], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "FAILED (timeout)" in ended.stdout and "0 of 1 episodes succeeded" in ended.stdout
     facts = json.loads((tmp_path / "demo" / "result.json").read_text())
     assert facts == json.loads((tmp_path / "copy.json").read_text())
     assert (facts["success"], facts["episodes"], facts["instruction"]) == (False, 1, "pick up the blue cube")
@@ -38,7 +39,7 @@ def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):
     assert film[0] == pytest.approx(15 * (3.0 + 1.5), abs=8)
     assert cv2.imread(str(tmp_path / facts["contact_sheet"])).shape[1] == 1920
     assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
-    assert f"Recording: {facts['bag']}" in demo.stdout
+    assert f"Recording: {facts['bag']}" in ended.stdout
     with Bag(tmp_path / facts["bag"]) as bag:
         assert bag.warnings == []
         requests = [m.message for m in bag.messages([TOPICS.inference_request])]
@@ -51,18 +52,18 @@ def test_a_failed_demo_says_so_and_shows_what_happened(checkpoint, tmp_path):
 
 
 def test_ctrl_c_stops_every_node(checkpoint, tmp_path):
-    demo = subprocess.Popen(
+    running = subprocess.Popen(
         [*COMMAND, "--checkpoint", str(checkpoint)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while "Ready" not in demo.stdout.readline():
-        assert demo.poll() is None, demo.stderr.read()
-    demo.send_signal(signal.SIGINT)
-    _, errors = demo.communicate(timeout=40)
-    assert demo.returncode == 130 and "interrupted" in errors, errors
+    while "Ready" not in running.stdout.readline():
+        assert running.poll() is None, running.stderr.read()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=40)
+    assert running.returncode == 130 and "interrupted" in errors, errors
     assert "arm held" in (tmp_path / "demo" / "log" / "chunker_node.log").read_text()
     assert "stopped after" in (tmp_path / "demo" / "log" / "sim_node.log").read_text()
 
@@ -76,7 +77,7 @@ def test_ctrl_c_stops_every_node(checkpoint, tmp_path):
         (["--time-limit", "0"], "time_limit must be positive"),
     ],
 )
-def test_a_wrong_word_is_named_before_anything_starts(tmp_path, words, message):
-    demo = subprocess.run([*COMMAND, *words], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert demo.returncode == 2 and message in demo.stderr
+def test_a_wrong_word_is_named_before_anything_starts(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert demo.main(words) == 2 and message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
