@@ -6,6 +6,9 @@ SOURCES := dvla_ros test scripts benchmarks launch setup.py
 # The sentence reaches the recipe through the environment: quotes in it do no harm.
 export INSTRUCTION SYSTEM
 
+# Nodes are started by the hundred: each would compile all that it imports, which takes it twice as long as to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint format clean clean-all
 
