@@ -1,22 +1,17 @@
 """Settings of a training run."""
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.perception import PerceptionConfig
 from dvla_ros.policies.systems import system_named
 from dvla_ros.training.learning_rate import Schedule, learning_rate_share
+from dvla_ros.training.run_settings import require_ranges
 
 _POSITIVE = (
     "steps", "batch_size", "accumulate", "learning_rate", "max_norm", "threads", "save_every", "keep", "report_every",
     "validation_frames", "validation_episodes",
-)  # fmt: skip
-_MAY_CHANGE = (
-    "out", "batch_size", "accumulate", "device", "shard", "threads", "workers", "save_every", "keep", "report_every",
-    "resume", "validation", "validation_frames", "validation_tasks", "validation_episodes",
 )  # fmt: skip
 _NOT_NEGATIVE = ("weight_decay", "execute_steps", "warmup", "drop_after", "workers", "seed")
 _ROWS_ARE_TOKENS = ("dd_vla", "llada_vla")
@@ -114,9 +109,7 @@ class TrainConfig:
     decoding: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)}.")
+        require_ranges(self, _POSITIVE, _NOT_NEGATIVE)
         learning_rate_share(self.schedule, 0, self.steps)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigurationError(f"betas must be in 0..1, below 1, got {self.betas}.")
@@ -126,9 +119,6 @@ class TrainConfig:
                 "ema must be in 0..1, below 1, and drop_instruction in 0..1, got "
                 f"{self.ema} and {self.drop_instruction}."
             )
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         self._check_start()
         system_named(self.system)
         if self.perception.ways_after_frozen and self.system not in _ROWS_ARE_TOKENS:
@@ -136,15 +126,6 @@ class TrainConfig:
                 "ways_after_frozen needs frozen rows that are tokens of the canvas, as in "
                 f"{' or '.join(_ROWS_ARE_TOKENS)}; {self.system} goes on from them in another way."
             )
-
-    def identity(self) -> dict[str, Any]:
-        """What a run that goes on must have in common with the one before: all that its steps depend on.
-
-        How a step is divided, where it is computed and what is kept of it may change.
-        """
-        values = {name: value for name, value in asdict(self).items() if name not in _MAY_CHANGE}
-        normalised: dict[str, Any] = json.loads(json.dumps(values, default=str))
-        return normalised
 
     def _check_start(self) -> None:
         if self.init is not None and self.backbone is not None:

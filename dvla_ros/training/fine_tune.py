@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,7 +18,7 @@ from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.load import inference_dtype
 from dvla_ros.policies.published.recognise import read_setup
-from dvla_ros.training.augmentation import published_augmentation
+from dvla_ros.training.augmentation import published_augmentation, unchanged
 from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.data_sources import prepared_sources
 from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations, require_horizon
@@ -25,6 +26,7 @@ from dvla_ros.training.example_loader import ExampleLoader, NumberedExamples
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.fine_tune_config import FineTuneConfig
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
+from dvla_ros.training.plain_examples import PlainExamples
 from dvla_ros.training.processes import make_accelerator, number_of_processes
 from dvla_ros.training.published.demonstrated import DemonstratedFrames, numbered_examples
 from dvla_ros.training.published.fine_tuning import FineTuning
@@ -34,6 +36,7 @@ from dvla_ros.training.published.presets import preset_named
 from dvla_ros.training.reasoning import sentences
 from dvla_ros.training.run import CONVERTED, Run
 from dvla_ros.training.run_folder import RunFolder
+from dvla_ros.training.run_settings import identity
 from dvla_ros.training.subject import Subject
 from dvla_ros.training.validation import Validation
 
@@ -174,15 +177,17 @@ class FineTuner:
             shard=config.shard,
             save_every=config.save_every,
             report_every=config.report_every,
-            identity={**config.identity(), "examples": examples, "frames": frames},
+            identity={**identity(config), "examples": examples, "frames": frames},
         )
 
 
-def _examples(tuning: FineTuning, demonstrations: Demonstrations, seed: int):  # type: ignore[no-untyped-def]
+def _examples(tuning: FineTuning, demonstrations: Demonstrations, seed: int) -> PlainExamples[Any]:
     """Batches by the numbers of their examples."""
     setup, preset = tuning.setup, tuning.preset
     reasons = setup.spec.reasons and "reason=false" not in preset.objective
     said = sentences(demonstrations) if reasons else ()
     frames = DemonstratedFrames(demonstrations, setup.spec.horizon, said)
     augment = published_augmentation(setup.system)
-    return numbered_examples(demonstrations, frames, tuning.examples(frames), augment, seed, preset.drop_instruction)
+    # Every published augmentation begins with a random cut-out.
+    published = tuning.examples(frames, cut_out=augment is not unchanged)
+    return numbered_examples(demonstrations, frames, published, augment, seed, preset.drop_instruction)

@@ -1,18 +1,12 @@
 """Settings of fine-tuning a published checkpoint."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dvla_ros.errors import ConfigurationError
+from dvla_ros.training.run_settings import require_ranges
 
 _POSITIVE = ("threads", "save_every", "keep", "report_every", "validation_frames")
 _NOT_NEGATIVE = ("steps", "batch_size", "accumulate", "learning_rate", "workers", "seed")
-_MAY_CHANGE = (
-    "out", "batch_size", "accumulate", "device", "shard", "threads", "workers", "save_every", "keep", "report_every",
-    "resume", "adapter", "validation", "validation_frames",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,15 +66,4 @@ class FineTuneConfig:
     validation_frames: int = 20
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)}.")
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
-
-    def identity(self) -> dict[str, Any]:
-        """What a run that goes on must have in common with the one before: all that its steps depend on."""
-        values = {name: value for name, value in asdict(self).items() if name not in _MAY_CHANGE}
-        normalised: dict[str, Any] = json.loads(json.dumps(values, default=str))
-        return normalised
+        require_ranges(self, _POSITIVE, _NOT_NEGATIVE)

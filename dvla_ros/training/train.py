@@ -31,6 +31,7 @@ from dvla_ros.training.processes import make_accelerator
 from dvla_ros.training.recipes import Recipe, make_recipe
 from dvla_ros.training.run import CONVERTED, Run
 from dvla_ros.training.run_folder import RunFolder
+from dvla_ros.training.run_settings import identity
 from dvla_ros.training.sentence_choice import SentenceChoice
 from dvla_ros.training.subject import Subject
 from dvla_ros.training.validation import Validation
@@ -117,7 +118,7 @@ class Trainer:
             shard=config.shard,
             save_every=config.save_every,
             report_every=config.report_every,
-            identity={**config.identity(), "examples": self._share.global_batch, "frames": len(self.examples)},
+            identity={**identity(config), "examples": self._share.global_batch, "frames": len(self.examples)},
         )
 
 

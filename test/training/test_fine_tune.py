@@ -18,6 +18,7 @@ from dvla_ros.policies.published.fresh import WRITERS
 from dvla_ros.training.collect import CollectConfig, collect
 from dvla_ros.training.fine_tune import FineTuner
 from dvla_ros.training.fine_tune_config import FineTuneConfig
+from dvla_ros.training.published.fine_tuning import FineTuning
 
 
 def silent(progress):
@@ -102,6 +103,19 @@ def test_a_run_that_is_resumed_ends_where_a_whole_one_does(settings, tmp_path):
     for name in files:
         before, after = load_file(whole.out / name), load_file(parts.out / name)
         assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize(("system", "cut_out"), [("dd_vla", True), ("llada_vla", False)])
+def test_what_an_augmentation_has_cut_out_is_not_cut_out_again(settings, tmp_path, monkeypatch, system, cut_out):
+    asked, examples = [], FineTuning.examples
+
+    def watched(tuning, source, cut_out=False):
+        asked.append(cut_out)
+        return examples(tuning, source, cut_out)
+
+    monkeypatch.setattr(FineTuning, "examples", watched)
+    FineTuner(settings(system, tmp_path / "run"))
+    assert asked == [cut_out]
 
 
 def test_labels_that_are_too_short_are_refused(settings, collected, tmp_path):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from dvla_ros.training.augmentation import ImageAugmentation
 from dvla_ros.training.demonstrations import Demonstrations
@@ -83,7 +82,7 @@ def numbered_examples(
     augment: ImageAugmentation,
     seed: int,
     dropped: float,
-) -> Dataset[Any]:
+) -> PlainExamples[Any]:
     """Batches of a published network by the numbers of their examples.
 
     Args:

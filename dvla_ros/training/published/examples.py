@@ -1,7 +1,7 @@
 """Frames to batches: what a data loader of any family runs, in processes that know no network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from dvla_ros.errors import RecordingError
 from dvla_ros.policies.published.layout import Setup
 from dvla_ros.training.batch import Targets
-from dvla_ros.training.published.frames import Augment, FrameSource, TaughtFrame
+from dvla_ros.training.published.frames import FrameSource, TaughtFrame
 
 
 class Reader(Protocol):
@@ -57,7 +57,6 @@ class PublishedExamples:
         setup: The checkpoint.
         reader: Of its family.
         source: Of the frames.
-        augment: Changes the images, by the number of the example; None leaves them as they are.
         words: What is said of a frame as ids; None for a system that says nothing.
     """
 
@@ -66,28 +65,19 @@ class PublishedExamples:
         setup: Setup,
         reader: Reader,
         source: FrameSource,
-        augment: Augment | None = None,
         words: "Words | None" = None,
     ) -> None:
         self._setup, self._reader, self._source = setup, reader, source
-        self._augment, self._words = augment, words
+        self._words = words
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, row: int) -> TaughtExample:
-        return self.example(row, row)
-
-    def example(self, row: int, number: int) -> TaughtExample:
-        """Frame `row` as example `number` of the run, which decides its augmentation."""
-        frame = self._source.frame(row)
-        if self._augment is not None:
-            futures = None if frame.futures is None else self._augment(frame.futures, number)
-            frame = replace(frame, images=self._augment(frame.images, number), futures=futures)
-        return self.taught(frame, row)
+        return self.taught(self._source.frame(row), row)
 
     def taught(self, frame: TaughtFrame, row: int) -> TaughtExample:
-        """A frame as it is; `row` names it in errors."""
+        """A frame as it is, augmented or not; `row` names it in errors."""
         chunk = self._chunk(frame, row)
         codec = self._setup.codec
         actions = torch.from_numpy(self._setup.normalizer.normalize(chunk).astype(np.float32))

@@ -25,7 +25,7 @@ from dvla_ros.training.published.families import (
     trained_parts_file,
     words_of,
 )
-from dvla_ros.training.published.frames import Augment, FrameSource
+from dvla_ros.training.published.frames import FrameSource
 from dvla_ros.training.published.low_rank import adapt, run_again, train_all, trained_parameters
 from dvla_ros.training.published.merged import merged_tensors
 from dvla_ros.training.published.preset import Preset
@@ -101,10 +101,15 @@ class FineTuning:
             groups.setdefault((rate, decay), []).append(parameter)
         return [{"params": ps, "lr": rate, "weight_decay": decay} for (rate, decay), ps in groups.items()]
 
-    def examples(self, source: FrameSource, augment: Augment | None = None) -> PublishedExamples:
-        """The data set; its items and its `collate` are for a `DataLoader`."""
-        reader = reader_of(self.setup, augment is not None and self.preset.augment.crop_area < 1)
-        return PublishedExamples(self.setup, reader, source, augment, words_of(self.setup, self.preset))
+    def examples(self, source: FrameSource, cut_out: bool = False) -> PublishedExamples:
+        """The data set; its items and its `collate` are for a `DataLoader`.
+
+        Args:
+            source: Of the frames.
+            cut_out: Whether an augmentation cuts the images out; their middle is then not cut out once more.
+        """
+        reader = reader_of(self.setup, cut_out)
+        return PublishedExamples(self.setup, reader, source, words_of(self.setup, self.preset))
 
     def completed(self, batch: Any) -> Any:
         """A batch on the device with what only the device can make of it: the codes of UD-VLA's future images."""

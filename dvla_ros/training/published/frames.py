@@ -48,19 +48,6 @@ class FrameSource(Protocol):
         ...
 
 
-class Augment(Protocol):
-    """Other light, another cut-out; the same for the same number, whoever asks."""
-
-    def __call__(self, images: Mapping[str, np.ndarray], number: int) -> Mapping[str, np.ndarray]:
-        """Images uint8 `[H, W, 3]` by camera.
-
-        Args:
-            images: By camera.
-            number: Of the example in the run.
-        """
-        ...
-
-
 def images_of(images: Mapping[str, np.ndarray], cameras: Sequence[str]) -> list[np.ndarray]:
     """Those of some cameras, in their order.
 

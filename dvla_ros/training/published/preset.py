@@ -10,27 +10,6 @@ Schedule = Literal["constant", "steps", "cosine"]
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is done to images.
-
-    Attributes:
-        crop_area: Share of the area that a random crop keeps; 1 crops nothing.
-        rotation: Degrees at most, to either side.
-        brightness: Like the others a share: 0.2 is 0.8 to 1.2 times.
-        contrast: See above.
-        saturation: See above.
-        hue: Of the circle of colours.
-    """
-
-    crop_area: float = 1.0
-    rotation: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-
-
-@dataclass(frozen=True)
 class Preset:
     """How a system is fine-tuned.
 
@@ -58,7 +37,6 @@ class Preset:
         checkpointing: Whether layers are run again instead of kept.
         drop_instruction: Probability of an empty sentence.
         horizon: Actions of a chunk; 0 for the checkpoint's.
-        augment: Of the images.
         loss: `published`: the language model's own, see `prismatic_objective`; `own`: that of `training.objectives`.
         objective: Settings of the loss, as name=value.
         ours: Names of fields of which no publication says anything: the numbers are our choice.
@@ -90,7 +68,6 @@ class Preset:
     checkpointing: bool = True
     drop_instruction: float = 0.0
     horizon: int = 0
-    augment: Augmentation = Augmentation()
     loss: Literal["published", "own"] = "own"
     objective: tuple[str, ...] = ()
     ours: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.training.published.low_rank import LowRankConfig
-from dvla_ros.training.published.preset import Augmentation, Preset
+from dvla_ros.training.published.preset import Preset
 
 _TRUNK = r"trunk\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 _DECODING_SIDE = ("ema", "checkpointing", "micro_batch", "loss", "objective")
@@ -29,12 +29,10 @@ _DD_VLA = Preset(
     batch_size=32,
     micro_batch=8,
     low_rank=LowRankConfig(32, 16, targets=PRISMATIC_ALL_LINEAR, whole=r"projector\..*"),
-    augment=Augmentation(crop_area=0.9, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05),
     loss="published",
     objective=("masks=1", "neighbours=0", "expectation=0", "average=tokens"),
     clip=None,
-    # Jitter is said to be used, not how much.
-    ours=("weight_decay", "betas", "epsilon", "clip", "ema", "checkpointing", "warmup_steps", "augment"),
+    ours=("weight_decay", "betas", "epsilon", "clip", "ema", "checkpointing", "warmup_steps"),
 )
 
 _EMU3 = Preset(
@@ -112,7 +110,6 @@ _DIFFUSION_VLA = Preset(
         targets=rf"model\.backbone\.(language\.{_TRUNK}|visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.fc\d))",
         whole=r"model\.(film|policy_head)\..*",
     ),
-    augment=Augmentation(crop_area=0.9025, rotation=5.0, brightness=0.3, contrast=0.4, saturation=0.5),
     objective=("draws=1", "reasoning=1"),
     ours=("ema", "checkpointing", "schedule", "warmup_steps", "weight_decay", "betas", "epsilon", "clip"),
 )
