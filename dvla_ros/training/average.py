@@ -1,7 +1,6 @@
 """The exponential average of the weights that are trained: what is validated and written."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +24,3 @@ class WeightAverage:
         decay = min(self._decay, (1.0 + step) / (10.0 + step))
         now = [p.detach().float() for p in self._trained.values()]
         torch._foreach_lerp_(list(self.weights.values()), now, 1.0 - decay)
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The network has the averaged weights while this lasts."""
-        with torch.no_grad():
-            kept = [p.detach().clone() for p in self._trained.values()]
-            for name, parameter in self._trained.items():
-                parameter.copy_(self.weights[name])
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for parameter, weights in zip(self._trained.values(), kept, strict=True):
-                    parameter.copy_(weights)

@@ -11,9 +11,6 @@ from dvla_ros.models.perception import POINTS, Percept
 from dvla_ros.models.vision import STRIDE
 from dvla_ros.training.batch import Batch, ExampleBatch
 
-PARTS = ("grounding", "localising")
-"""Names of the two losses: finding object and goal in the images, and telling where they are in space."""
-
 
 def grounding_counts(batch: ExampleBatch) -> dict[str, Tensor]:
     """How many points each loss is over; none where the batch does not come with any."""

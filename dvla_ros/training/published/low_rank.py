@@ -113,11 +113,6 @@ def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
 
 
-def is_adapted(module: nn.Module) -> bool:
-    """Whether a network has adapters."""
-    return any(".lora_A." in name for name, _ in module.named_parameters())
-
-
 def run_again(module: nn.Module, again: bool) -> None:
     """Whether layers are run again for their gradient instead of kept: those of the trunk, and of vision towers."""
     from transformers.modeling_layers import GradientCheckpointingLayer
