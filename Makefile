@@ -25,7 +25,7 @@ demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up t
 
 test: ## all tests (ARGS="-k timeline" for a part)
 	@PYTHON="$(PYTHON)" bash scripts/setup.sh tests
-	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n auto --maxprocesses 4 --max-worker-restart 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: setup ## ruff, ruff format and mypy
 	$(PYTHON_IN_VENV) -m ruff check $(SOURCES)

@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the tests of nodes at the beginning, and those that need the machine for themselves at the end.
 
     Nodes that move an arm in real time may find no processor for seconds, on a machine that others use too. So their
-    tests may fail once: what fails twice is a fault. pytest's last line counts those that were run again.
+    tests may fail once, or lose their process to the middleware: what fails twice is a fault. pytest's last line counts
+    those that were run again.
     """
     items.sort(key=lambda item: (PACING, NODES, SESSIONS, OTHERS, ALONE).index(kind_of(item.nodeid)))
     if config.pluginmanager.hasplugin("rerunfailures"):
@@ -56,6 +57,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             if kind in (PACING, SESSIONS, ALONE):
                 return str(kind)
             return nodeid.split("::", maxsplit=1)[0] if kind == NODES else nodeid
+
+        def _reschedule(self, node: Any) -> None:
+            """A process keeps its last test until it knows the next: one that takes over from a dead one has no other."""
+            super()._reschedule(node)
+            while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+                super()._reschedule(node)
+
+        def mark_test_pending(self, item: str) -> None:
+            """A test whose process died is among the unfinished ones of its piece already."""
 
     return Pieces(config, log)
 
