@@ -10,7 +10,7 @@ from types import TracebackType
 
 from dvla_ros.errors import NodeError
 
-_GRACE = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0))
+_GRACE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0))
 _TAIL_LINES = 12
 
 
