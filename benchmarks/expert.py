@@ -79,8 +79,7 @@ class ExpertRunner:
         expert = Expert(simulation.task, draw_style(simulation.task, simulation.scene_state(), yaw_of(arm.pose), rng))
         path = []
         while simulation.judge().outcome == "running" and len(path) < MAX_ACTIONS:
-            command = expert.act(simulation.scene_state(), arm.pose, arm.gripper, simulation.finger)
-            arm.apply(arm.action_towards(command.pose, command.gripper))
+            arm.apply(expert.action(arm))
             path.append(arm.pose[:3, 3].copy())
         return Episode(seed, simulation.judge().outcome, np.array(path))
 

@@ -44,6 +44,12 @@ def _usage(words: Sequence[str]) -> int:
     return 0 if asked else 2
 
 
+def _demonstrate(words: Sequence[str]) -> int:
+    from dvla_ros.nodes.demonstrate import main as demonstrate
+
+    return demonstrate(words)
+
+
 def _demo(words: Sequence[str]) -> int:
     from dvla_ros.nodes.demo import main as demo
 
@@ -304,6 +310,7 @@ def _write_json(path: Path | None, values: object) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "demo": ("drive the simulated WidowX with the shipped policy and film it", _demo),
     "bringup": ("start a robot's nodes, as the launch file does", _bringup),
+    "demonstrate": ("record the scripted expert's demonstrations through ROS", _demonstrate),
     "collect": ("make demonstrations in simulation", _collect),
     "train": ("train a small policy of one of the systems on demonstrations", _train),
     "fine-tune": ("fine-tune a published checkpoint on recordings", _fine_tune),

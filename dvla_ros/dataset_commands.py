@@ -40,6 +40,8 @@ class Convert:
         actions: Source of the actions in a recording: best, chunks, joint_targets, ee_pose, ee_delta or measured.
         stamp_source: Times of a recording's cameras and joints: those of their headers, or of their arrival (receive).
         gap_s: Silence in a recording that ends an episode, in seconds.
+        lag_s: How far the recorded arm is behind its command, in seconds: actions lead on from where pictures show it.
+        only_successes: Leave out episodes of the simulated scene that did not end as asked.
         idle: Frames in which nothing is commanded: keep, trim (at both ends of an episode) or drop (all).
         validation: Share of the episodes to keep back for validation.
         seed: Draws those episodes.
@@ -60,6 +62,8 @@ class Convert:
     actions: str = "best"
     stamp_source: Literal["header", "receive"] = "header"
     gap_s: float = 2.0
+    lag_s: float = 0.0
+    only_successes: bool = False
     idle: Literal["keep", "trim", "drop"] = "keep"
     validation: float = 0.0
     seed: int = 0
@@ -128,6 +132,8 @@ def convert(words: Sequence[str]) -> int:
         actions=options.actions,
         stamp_source=options.stamp_source,
         gap_s=options.gap_s,
+        lag_s=options.lag_s,
+        only_successes=options.only_successes,
     )
     source = open_source(_given(options.sources), reading)
     with ProgressBar(console=console, transient=True) as bar:

@@ -20,7 +20,12 @@ PACING = ("test/control/test_pacing.py", "test/control/test_realtime.py")
 """Tests of what nodes change in their process: before those."""
 NODES = ("test/nodes/",)
 """Tests of nodes of this process: file by file, and first, because they take longest."""
-SESSIONS = ("test/launch/test_systems.py", "test/launch/test_published.py", "test/nodes/test_episode_runner.py")
+SESSIONS = (
+    "test/launch/test_systems.py",
+    "test/launch/test_published.py",
+    "test/nodes/test_episode_runner.py",
+    "test/nodes/test_demonstrate.py",
+)
 """Tests of a whole robot that may be slow: one after the other, beside those that only compute."""
 ALONE = ("test/launch/",)
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""

@@ -12,6 +12,7 @@ from dvla_ros.training.demonstrations import read_demonstrations
 TINY = ["--threads", "1", "--batch-size", "2", "--steps", "2"]
 OPTIONS = {
     "collect": "out episodes seed policy moving noise-m kick-probability one-way horizon tasks json",
+    "demonstrate": "out episodes tasks seed time-limit compressed",
     "train": "data out system init backbone freeze-perception vq steps batch-size accumulate learning-rate schedule "
     "warmup drop-after weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
     "save-every keep report-every resume validation validation-frames validation-tasks validation-episodes "
@@ -23,8 +24,8 @@ OPTIONS = {
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",
-    "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s idle validation seed "
-    "max-frames images horizon json",
+    "convert": "out to fps cameras image-size instruction robot-name actions stamp-source gap-s lag-s only-successes "
+    "idle validation seed max-frames images horizon json",
     "stats": "out name fps cameras robot-name actions stamp-source gap-s idle json",
     "evaluate": "checkpoint system decoding deployment cache out json instruction robot-name actions every lag-s "
     "max-episodes gap-s camera-latency-s stamp-source camera-poses seed bootstrap replay real-time device threads",

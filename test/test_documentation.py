@@ -28,6 +28,7 @@ from dvla_ros.models.small_divla import SmallDivlaConfig
 from dvla_ros.models.small_vla import SmallVlaConfig
 from dvla_ros.nodes.chunker_parameters import ChunkerParameters
 from dvla_ros.nodes.deadman_node import DeadmanParameters
+from dvla_ros.nodes.demonstrate import DemonstrateConfig
 from dvla_ros.nodes.launch_arguments import WIDOWX_ARGUMENTS, parse_arguments
 from dvla_ros.nodes.node_table import widowx_plan
 from dvla_ros.nodes.operator.parameters import OperatorParameters
@@ -80,6 +81,7 @@ TABLES = {
     **{name: config for name, (config, _) in DECODERS.items()},
 }
 OPTIONS = {
+    "dvla demonstrate": (DemonstrateConfig,),
     "dvla collect": (Collect,),
     "dvla train": (TrainConfig,),
     "dvla fine-tune": (FineTuneConfig,),

@@ -18,6 +18,7 @@ from dvla_ros.datasets.stream_times import stream_times
 from dvla_ros.datasets.trajectory import Trajectory
 from dvla_ros.errors import ObservationError, RecordingError
 from dvla_ros.recordings.bag import Bag
+from dvla_ros.recordings.episode_marks import successes
 from dvla_ros.recordings.episodes import RecordedEpisode, episodes_of
 from dvla_ros.recordings.observations import observations
 from dvla_ros.recordings.recorded_actions import ActionTrack, action_tracks, best_track
@@ -105,7 +106,14 @@ class BagSource:
         if self.convention and track.convention != self.convention:
             self.warnings.append(f"{bag.path}: actions are {track.convention}, in another bag {self.convention}.")
         self.convention = self.convention or track.convention
-        self._episodes.append(episodes_of(bag, self.topics(), self._options.gap_s, self._options.instruction))
+        episodes = episodes_of(bag, self.topics(), self._options.gap_s, self._options.instruction)
+        if self._options.only_successes:
+            done = successes(bag, self.topics())
+            kept = [e for e in episodes if any(e.start <= time <= e.end for time in done)]
+            if len(kept) < len(episodes):
+                self.warnings.append(f"{bag.path}: {len(episodes) - len(kept)} episodes without success are left out.")
+            episodes = kept
+        self._episodes.append(episodes)
 
     def _track(self, bag: Bag) -> ActionTrack:
         tracks = action_tracks(bag, self.topics())
@@ -126,7 +134,7 @@ class BagSource:
         )
         for index, group in groupby(zip(owner, seen, strict=True), key=lambda pair: pair[0]):
             episode = episodes[index]
-            actions = track.rows(episode.start, dt, len(anchors[index]), ControlMode.EE_DELTA)
+            actions = track.rows(episode.start - self._options.lag_s, dt, len(anchors[index]), ControlMode.EE_DELTA)
             number = first + index
             for frames in self._runs(number, actions, (found for _, (_, found) in group)):
                 yield Trajectory(

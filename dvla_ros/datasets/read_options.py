@@ -8,6 +8,9 @@ from dvla_ros.errors import ConfigurationError
 BRIDGE_FPS = 5.0
 """Frames a second of the Bridge data set, and of every policy trained on it."""
 
+MAX_LAG_S = 1.0
+"""An arm that is further behind its command is stuck."""
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -24,6 +27,9 @@ class ReadOptions:
         stamp_source: Times of cameras and joints: those of their headers, or of their arrival: `header` or `receive`,
             see `AlignmentConfig`.
         gap_s: Silence in a recording that ends an episode, in s.
+        lag_s: How far behind its command the arm of a recording is, in s: its actions are those that lead on from where
+            the pictures show it.
+        only_successes: Leave out recorded episodes of the simulated scene that did not end as asked.
         idle: What happens to frames in which nothing is commanded.
 
     Raises:
@@ -39,6 +45,8 @@ class ReadOptions:
     actions: str = "best"
     stamp_source: str = "header"
     gap_s: float = 2.0
+    lag_s: float = 0.0
+    only_successes: bool = False
     idle: IdleFrames = "keep"
 
     def __post_init__(self) -> None:
@@ -48,5 +56,7 @@ class ReadOptions:
             raise ConfigurationError(f"image-size must be a positive width and height, got {self.size}.")
         if not self.gap_s > 0.0:
             raise ConfigurationError(f"gap-s must be positive, got {self.gap_s} s.")
+        if not 0.0 <= self.lag_s <= MAX_LAG_S:
+            raise ConfigurationError(f"lag-s must lie in 0..{MAX_LAG_S:g} s, got {self.lag_s} s.")
         if len(set(self.cameras)) < len(self.cameras):
             raise ConfigurationError(f"A camera is named twice in {', '.join(self.cameras)}.")

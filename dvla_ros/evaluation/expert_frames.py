@@ -66,10 +66,8 @@ class ExpertFrames:
                 self._act(expert)
 
     def _act(self, expert: Expert) -> np.ndarray:
-        simulation, arm = self._simulation, self._arm
-        command = expert.act(simulation.scene_state(), arm.pose, arm.gripper, simulation.finger)
-        action = arm.action_towards(command.pose, command.gripper)
-        arm.apply(action)
+        action = expert.action(self._arm)
+        self._arm.apply(action)
         return action
 
     def _ahead(self, expert: Expert, horizon: int) -> np.ndarray:

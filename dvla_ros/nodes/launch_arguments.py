@@ -28,6 +28,8 @@ class Argument:
 
 _BOOLEAN = ("true", "false")
 SHIPPED_SYSTEMS = ("dd_vla", "ud_vla", "llada_vla", "dfm_vla", "diffusion_vla")
+EXPERT = "expert"
+"""Instead of a system: the scripted expert of the simulated scene."""
 REPLANNING = ("sync", "async", "inpaint", "temporal_ensemble")
 BACKENDS = (
     "interbotix",
@@ -45,7 +47,12 @@ GRIPPERS = ("backend", "gripper_action")
 WIDOWX_ARGUMENTS = (
     Argument("use_sim", "false", "start the simulated robot instead of expecting a real one", _BOOLEAN),
     Argument("robot_name", "wx250s", "namespace of the robot's topics"),
-    Argument("system", "dd_vla", "which shipped policy drives, where checkpoint is auto", SHIPPED_SYSTEMS),
+    Argument(
+        "system",
+        "dd_vla",
+        "which shipped policy drives, where checkpoint is auto; expert: the simulation's scripted expert",
+        (*SHIPPED_SYSTEMS, EXPERT),
+    ),
     Argument("checkpoint", AUTO, "folder of the policy's checkpoint; auto: the one shipped for the system"),
     Argument("deployment", "", "YAML file: how a published checkpoint is used; empty: as the defaults say"),
     Argument("instruction", "", "what to do, e.g. 'pick up the red cube'; empty: wait for the topic /instruction"),

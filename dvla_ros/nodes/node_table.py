@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvla_ros.errors import ConfigurationError
-from dvla_ros.nodes.launch_arguments import AUTO, number, whole_number
+from dvla_ros.nodes.launch_arguments import AUTO, EXPERT, number, whole_number
 from dvla_ros.nodes.recording import NODE, RecordingPlan, recording_plan, rosbag2_command
 from dvla_ros.recordings.recorder_topics import recorder_topics
 from dvla_ros.share import share_path
@@ -112,12 +112,16 @@ def _simulation(values: Mapping[str, str], cameras: list[str], file: Path) -> No
 
 
 def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEntry:
-    checkpoint = values["checkpoint"]
+    checkpoint, system = values["checkpoint"], values["system"]
+    if checkpoint == AUTO:
+        checkpoint = EXPERT if system == EXPERT else str(shipped_checkpoint(system))
+    if checkpoint == EXPERT and values["use_sim"] != "true":
+        raise ConfigurationError("system:=expert plays the episodes of the simulated scene; set use_sim:=true.")
     return _entry(
         "policy_node",
         {
             "robot_name": values["robot_name"],
-            "checkpoint": str(shipped_checkpoint(values["system"])) if checkpoint == AUTO else checkpoint,
+            "checkpoint": checkpoint,
             "deployment": values["deployment"],
             "instruction": values["instruction"],
             "device": values["device"],
@@ -125,7 +129,7 @@ def _policy(values: Mapping[str, str], cameras: list[str], file: Path) -> NodeEn
             "policy_hz": number(values, "policy_hz"),
             "cameras": cameras,
             "compressed": values["compressed"] == "true",
-            "replanning": values["replanning"],
+            "replanning": "sync" if checkpoint == EXPERT else values["replanning"],
         },
         file,
     )

@@ -9,6 +9,7 @@ from std_msgs.msg import Header
 import dvla_ros
 from dvla_ros.msg import PolicyInfo
 from dvla_ros.nodes.conversions import to_duration, to_time
+from dvla_ros.nodes.launch_arguments import EXPERT
 from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.fingerprint import fingerprint
@@ -25,14 +26,15 @@ def policy_info(parameters: PolicyParameters, spec: PolicySpec, frame_id: str, n
         now: On the ROS clock.
     """
     values = {field.name: getattr(parameters, field.name) for field in dataclasses.fields(parameters)}
+    scripted = parameters.checkpoint == EXPERT
     checkpoint = Path(parameters.checkpoint).expanduser().resolve()
     deployment = Path(parameters.deployment).expanduser().read_text() if parameters.deployment else ""
     return PolicyInfo(
         header=Header(stamp=to_time(now), frame_id=frame_id),
         robot_name=parameters.robot_name,
         system=spec.system,
-        checkpoint=str(checkpoint),
-        fingerprint=fingerprint(checkpoint),
+        checkpoint=EXPERT if scripted else str(checkpoint),
+        fingerprint="" if scripted else fingerprint(checkpoint),
         deployment=deployment,
         cameras=list(spec.cameras),
         action_names=list(spec.action_names),

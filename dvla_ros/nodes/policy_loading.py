@@ -1,6 +1,7 @@
 """Loads the policy that the parameters name, makes sure that it fits the robot, and warms it up."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def load_fitting_policy(parameters: PolicyParameters) -> Policy:
             f"Set cameras:={','.join(spec.cameras)}, or choose another checkpoint."
         )
     return policy
+
+
+def scripted_expert(scene: Callable[[], tuple[str, int]]) -> Policy:
+    """The scripted expert in the place of a policy.
+
+    Args:
+        scene: Task name and seed of the simulated scene.
+    """
+    # Physics and PyTorch take seconds to import.
+    from dvla_ros.training.demonstrator import Demonstrator
+
+    return Demonstrator(scene)
 
 
 def warm_up(policy: Policy) -> tuple[float, float]:

@@ -20,15 +20,17 @@ from dvla_ros.nodes.conversions import chunk_to_message, request_to_message, tra
 from dvla_ros.nodes.diagnostics import DiagnosticsPublisher
 from dvla_ros.nodes.get_action_chunk import GetActionChunkServer
 from dvla_ros.nodes.inference_loop import InferenceLoop, LoopSettings
+from dvla_ros.nodes.launch_arguments import EXPERT
 from dvla_ros.nodes.observation_source import ObservationSource
 from dvla_ros.nodes.parameters import load_parameters
 from dvla_ros.nodes.policy_info import policy_info
-from dvla_ros.nodes.policy_loading import load_fitting_policy, warm_up
+from dvla_ros.nodes.policy_loading import load_fitting_policy, scripted_expert, warm_up
 from dvla_ros.nodes.policy_parameters import PolicyParameters
 from dvla_ros.nodes.policy_statistics import PolicyStatistics
 from dvla_ros.nodes.process import run_node
 from dvla_ros.nodes.run import Inference, RunLimits
 from dvla_ros.nodes.run_policy import RunPolicyServer
+from dvla_ros.nodes.simulated_scene import SimulatedScene
 from dvla_ros.nodes.thoughts import ThoughtPublisher
 from dvla_ros.nodes.transitions import failing_on_error
 
@@ -62,7 +64,8 @@ class PolicyNode(LifecycleNode):
         """Load the policy, check that it fits the robot, and make publishers and servers."""
         parameters = self.parameters
         torch.set_num_threads(parameters.cpu_threads)
-        self._policy = load_fitting_policy(parameters)
+        self._scene = SimulatedScene(self) if parameters.checkpoint == EXPERT else None
+        self._policy = load_fitting_policy(parameters) if self._scene is None else scripted_expert(self._scene.now)
         self._assembler = widowx_assembler(self._policy.spec.cameras, parameters.alignment)
         self._chunks = self.create_publisher(ActionChunkMessage, "~/action_chunk", CHUNK_QOS)
         self._traces = self.create_publisher(DenoisingTrace, "~/denoising_trace", CHUNK_QOS)
@@ -78,7 +81,7 @@ class PolicyNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Warm the policy up, subscribe and start the inference thread."""
         parameters = self.parameters
-        elapsed, latency = warm_up(self._policy)
+        elapsed, latency = warm_up(self._policy) if self._scene is None else (0.0, 0.0)
         period = 1.0 / parameters.policy_hz if parameters.policy_hz > 0.0 else 0.0
         seed = parameters.seed if parameters.seed >= 0 else None
         settings = LoopSettings(
@@ -115,6 +118,8 @@ class PolicyNode(LifecycleNode):
         self.destroy_publisher(self._asked)
         self.destroy_publisher(self._info)
         self._thoughts.destroy()
+        if self._scene is not None:
+            self._scene.destroy()
         del self._policy
         return super().on_cleanup(state)
 

@@ -7,6 +7,7 @@ from dvla_ros.control.replanning import ReplanningConfig
 from dvla_ros.engine.cache_plan import CachePlan
 from dvla_ros.engine.weight_form import WEIGHTS
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.nodes.launch_arguments import EXPERT
 from dvla_ros.nodes.parameters import described
 
 
@@ -19,7 +20,7 @@ class PolicyParameters:
     """
 
     robot_name: str = described("wx250s", "namespace of the robot's topics")
-    checkpoint: str = described("", "folder of the policy's checkpoint")
+    checkpoint: str = described("", "folder of the policy's checkpoint; expert: the simulation's scripted expert")
     deployment: str = described("", "YAML file that says how a published checkpoint is used; empty: the defaults")
     instruction: str = described("", "what to do from the start; empty: wait for the topic /instruction")
     device: str = described("cpu", "where the policy runs: cpu, cuda, cuda:1")
@@ -68,6 +69,10 @@ class PolicyParameters:
         for name in ("policy_hz", "max_duration_s", "batch_wait_s"):
             if getattr(self, name) < 0.0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
+        if self.checkpoint == EXPERT and self.replanning != "sync":
+            raise ConfigurationError(
+                f"The scripted expert begins at rest: set replanning to sync, not {self.replanning}."
+            )
         if self.instruction and not self.instruction.strip():
             raise ConfigurationError("instruction is blank; write a sentence such as 'pick up the red cube'.")
         if self.cache:

@@ -15,7 +15,7 @@ from dvla_ros.errors import CheckpointError
 from dvla_ros.nodes.background_nodes import BackgroundNodes
 from dvla_ros.nodes.bringup import process_commands
 from dvla_ros.nodes.isolation import isolate
-from dvla_ros.nodes.launch_arguments import resolve_arguments
+from dvla_ros.nodes.launch_arguments import EXPERT, resolve_arguments
 from dvla_ros.nodes.node_table import LaunchPlan, widowx_plan
 from dvla_ros.nodes.spinning_node import SpinningNode
 
@@ -62,7 +62,8 @@ def running_nodes(name: str, plan: LaunchPlan, logs: Path) -> Iterator[tuple[Bac
         CheckpointError: There is no checkpoint.
         NodeError: A node did not stop cleanly.
     """
-    require_weights(plan)
+    if _checkpoint_of(plan) != EXPERT:
+        require_weights(plan)
     isolate()
     before = signal.signal(signal.SIGTERM, _leave)
     try:
@@ -78,11 +79,15 @@ def require_weights(plan: LaunchPlan) -> list[Path]:
     Raises:
         CheckpointError: There are none.
     """
-    checkpoint = next(str(entry.parameters["checkpoint"]) for entry in plan.nodes if entry.name == "policy_node")
+    checkpoint = _checkpoint_of(plan)
     weights = sorted(Path(checkpoint).expanduser().glob(_WEIGHTS))
     if not weights:
         raise CheckpointError(f"There is no checkpoint in {checkpoint}: {_WEIGHTS} is missing. Name another folder.")
     return weights
+
+
+def _checkpoint_of(plan: LaunchPlan) -> str:
+    return next(str(entry.parameters["checkpoint"]) for entry in plan.nodes if entry.name == "policy_node")
 
 
 def weights_digest(given: Mapping[str, str]) -> str:

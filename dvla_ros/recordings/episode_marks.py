@@ -14,6 +14,7 @@ from dvla_ros.recordings.topics import COMPRESSED_IMAGE, IMAGE, JOINT_STATE, Rec
 
 _CHUNK, _REQUEST = "dvla_ros/msg/ActionChunk", "dvla_ros/msg/InferenceRequest"
 _TEXT, _TASK = "std_msgs/msg/String", "dvla_ros/msg/TaskStatus"
+_SUCCESS = "success"
 _EVENTS_SUFFIX = "/_service_event"
 _NO_RESET = ("reset_fault",)
 """Services whose names begin with `reset` and that lay out no scene."""
@@ -91,6 +92,12 @@ def resets(bag: Bag, topics: RecordedTopics, gap_s: float) -> list[Mark]:
     if len(counted) > 1:
         return _between([Mark(time, bag.end, words) for time, words in sorted(counted.values())], bag, gap_s)
     return []
+
+
+def successes(bag: Bag, topics: RecordedTopics) -> list[float]:
+    """Times of recording at which the simulated scene said that what was asked is done; in seconds, in order."""
+    status = with_type(bag, [topics.task_status], _TASK)
+    return [recorded.received for recorded in bag.messages(status) if recorded.message.outcome == _SUCCESS]
 
 
 def gaps(bag: Bag, topics: RecordedTopics, gap_s: float) -> list[Mark]:

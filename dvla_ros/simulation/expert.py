@@ -13,6 +13,7 @@ from dvla_ros.control.bridge import DEFAULT_ROTATION
 from dvla_ros.errors import SimulationError
 from dvla_ros.simulation.scene import CUBE_HALF, PLATE_HEIGHT
 from dvla_ros.simulation.tasks import Detour, Push, PutOnPlate, SceneState, Stack, Task
+from dvla_ros.simulation.teleop import BridgeArm
 
 MAX_STEP = 0.04
 MAX_TURN = 0.24
@@ -100,6 +101,11 @@ class Expert:
 
     def __init__(self, task: Task, style: Style) -> None:
         self._task, self._style = task, style
+
+    def action(self, arm: BridgeArm) -> np.ndarray:
+        """The next Bridge action `[7]` of an arm, from where it is now."""
+        command = self.act(arm.simulation.scene_state(), arm.pose, arm.gripper, arm.simulation.finger)
+        return arm.action_towards(command.pose, command.gripper)
 
     def act(self, scene: SceneState, pose: np.ndarray, gripper: float, finger: float) -> Command:
         """The next command.

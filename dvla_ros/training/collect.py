@@ -270,10 +270,7 @@ class Collector:
                 row[:] = decided[index]
                 self._arm.apply(row)
                 continue
-            command = expert.act(
-                self._simulation.scene_state(), self._arm.pose, self._arm.gripper, self._simulation.finger
-            )
-            row[:] = self._arm.action_towards(command.pose, command.gripper)
+            row[:] = expert.action(self._arm)
             self._arm.apply(row)
         futures = self._pictures(FUTURE_SIZE)
         self._arm.restore(snapshot)

@@ -52,6 +52,15 @@ def test_states_are_measured_and_actions_lead_from_target_to_target(bag):
         assert reached[:3, 3] == pytest.approx(after[:3, 3], abs=2e-3)
 
 
+def test_actions_of_an_arm_that_is_behind_lead_on_from_where_it_is_seen(bag):
+    (first, *_) = BagSource([bag], ReadOptions(pictures=False, lag_s=0.1)).trajectories()
+    for i in (5, 20):
+        seen = 0.2 + 0.2 * i
+        before, after = (forward(targets(t, 0)) for t in (seen - 0.1, seen + 0.1))
+        reached, _ = apply_delta(before, forward(targets(seen - 0.1, 0)), first.actions[i].astype(float))
+        assert reached[:3, 3] == pytest.approx(after[:3, 3], abs=2e-3)
+
+
 def test_a_training_set_of_a_bag_holds_its_episodes(training_set):
     data = read_demonstrations([training_set])
     assert data.manifest.instructions == ("pick up the red cube", "wipe the table")

@@ -31,6 +31,15 @@ def plan(*texts):
     return widowx_plan(parse_arguments(["checkpoint:=/some/folder", *texts]))
 
 
+def test_the_scripted_expert_plays_in_the_simulation_only():
+    drives = parameters(widowx_plan(parse_arguments(["system:=expert", "use_sim:=true"])), "policy_node")
+    assert (drives["checkpoint"], drives["replanning"]) == ("expert", "sync")
+    with pytest.raises(ConfigurationError, match="use_sim:=true"):
+        widowx_plan(parse_arguments(["system:=expert"]))
+    with pytest.raises(ConfigurationError, match="begins at rest"):
+        PolicyParameters(checkpoint="expert", replanning="inpaint")
+
+
 def everything():
     """A plan with every node of the table."""
     return plan("use_sim:=true", "deadman:=true", "operator:=true", "view:=true", "record:=true", "recorder:=node")
