@@ -64,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return nodeid.split("::", maxsplit=1)[0] if kind == NODES else nodeid
 
         def _reschedule(self, node: Any) -> None:
-            """A process keeps its last test until it knows the next: one that takes over from a dead one has no other."""
+            """A process keeps its last test until it knows the next, and one that follows a dead one has no other."""
             super()._reschedule(node)
             while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
                 super()._reschedule(node)

@@ -35,7 +35,7 @@ class DemonstrateConfig:
         tasks: Task names or families (pick, put, stack, push, detour), in turn; by default all but the detours.
         seed: First scene seed; evaluation takes those below 1 000 000.
         time_limit: Simulated seconds per episode.
-        compressed: Record compressed pictures, a tenth of the size on the disk's way and not quite the same.
+        compressed: Record compressed pictures.
 
     Raises:
         ConfigurationError: A number is out of range, or the folder exists.
@@ -82,10 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DvlaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3 if isinstance(error, (NodeError, ObservationError)) else 2
-    console.print(
-        f"{config.episodes - failures} of {config.episodes} episodes succeeded. Recorded {config.out / 'bag'}."
-    )
-    return 0 if failures == 0 else 1
+    successes = config.episodes - failures
+    console.print(f"{successes} of {config.episodes} episodes succeeded. Recorded {config.out / 'bag'}.")
+    return 1 if failures else 0
 
 
 def _demonstrate(config: DemonstrateConfig, requests: Sequence[EpisodeRequest], interruption: Interruption) -> int:

@@ -70,9 +70,7 @@ class PolicyParameters:
             if getattr(self, name) < 0.0:
                 raise ConfigurationError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         if self.checkpoint == EXPERT and self.replanning != "sync":
-            raise ConfigurationError(
-                f"The scripted expert begins at rest: set replanning to sync, not {self.replanning}."
-            )
+            raise ConfigurationError(f"The scripted expert begins at rest: replanning is sync, not {self.replanning}.")
         if self.instruction and not self.instruction.strip():
             raise ConfigurationError("instruction is blank; write a sentence such as 'pick up the red cube'.")
         if self.cache:
