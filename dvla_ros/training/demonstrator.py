@@ -21,10 +21,12 @@ HORIZON = 60
 """Rows of a chunk; the longest episodes take 45 of them."""
 _NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 _AFTER_SUCCESS = 3
-_NOISE_M = 0.003
+_NOISE_M = 0.005
 """Largest standard deviation (m) of the noise on each action; each episode draws its own below it, often 0."""
 _BEFORE_GRIPPER, _WITH_GRIPPER = 1, 2
 """Rows at rest before and while the gripper moves: a controller may come after the rehearsal."""
+_GRIPPER_M = 0.05
+"""A row that wants the fingers the other way is as far from the arm as one so far away."""
 _STREAM = 11
 _NO_TIME = Timings(0.0, 0.0, 0.0, 0.0)
 
@@ -33,8 +35,8 @@ class Demonstrator:
     """Rehearses the episode in a simulation of its own, and answers with the whole way at once, in poses.
 
     The scene follows from task and seed alone, so the rehearsal is what the robot's simulation will do: nothing is seen
-    through the cameras. Poses, unlike increments, do not add up what the arm did otherwise. A second chunk of the same
-    run stays at the end of the way.
+    through the cameras. Poses, unlike increments, do not add up what the arm did otherwise. Asked again in the same run,
+    because rows were dropped, it goes on with the row that is nearest to the arm.
 
     Args:
         scene: Task name and seed of the scene that the robot is in.
@@ -47,11 +49,12 @@ class Demonstrator:
         self._scene = scene
         self._simulation = Simulation()
         self._arm = BridgeArm(self._simulation)
-        self._last: np.ndarray | None = None
+        self._way: np.ndarray | None = None
+        self._began = 0.0
 
     def reset(self) -> None:
         """A new run."""
-        self._last = None
+        self._way = None
 
     def predict(
         self,
@@ -75,8 +78,9 @@ class Demonstrator:
         asked = task_for_instruction(observation.instruction).name
         if asked != task:
             raise ActionError(f"The scene is laid out for {task}, asked for is {asked}; reset it to that task.")
-        rows = self.rehearse(task, number) if self._last is None else np.tile(self._last, (HORIZON, 1))
-        self._last = rows[-1]
+        if self._way is None:
+            self._way, self._began = self.rehearse(task, number), observation.stamp
+        rows = self._from_here(observation)
         return Prediction(
             actions=rows.astype(np.float32),
             tokens=np.empty((0, 0), np.int32),
@@ -86,6 +90,16 @@ class Demonstrator:
             nfe=0,
             timings=_NO_TIME,
         )
+
+    def _from_here(self, observation: Observation) -> np.ndarray:
+        """The rest of the way `[H, 7]`, from the row nearest to the arm among those that were due by now."""
+        assert self._way is not None
+        due = int(np.clip((observation.stamp - self._began) / ACTION_DT, 0, HORIZON - 1)) + 1
+        beside = np.linalg.norm(self._way[:due, :3] - observation.state[:3], axis=1)
+        wrong = _GRIPPER_M * np.abs(self._way[:due, 6] - observation.state[6])
+        nearest = due - 1 - int(np.argmin((beside + wrong)[::-1]))
+        rest = self._way[nearest:]
+        return np.concatenate([rest, np.tile(rest[-1], (HORIZON - len(rest), 1))])
 
     def rehearse(self, task: str, seed: int) -> np.ndarray:
         """Rows `[H, 7]` of poses and gripper openings to the success in this scene; the last one is repeated."""

@@ -20,8 +20,9 @@ def demonstrator():
     return Demonstrator(lambda: ("pick_red", SEED))
 
 
-def seen(sentence):
-    return Observation(0.0, {}, np.zeros(7), sentence)
+def seen(sentence, stamp=0.0, row=None):
+    state = np.zeros(7) if row is None else np.array([*row[:3], 0.0, 0.0, 0.0, row[6]])
+    return Observation(stamp, {}, state, sentence)
 
 
 @pytest.mark.parametrize("task", ["pick_red", "put_green_on_plate", "stack_red_on_blue", "push_blue_left"])
@@ -46,12 +47,16 @@ def test_a_scene_has_one_way(demonstrator):
     assert not np.array_equal(demonstrator.rehearse("pick_red", SEED + 1), first)
 
 
-def test_a_run_has_one_way_and_then_stays(demonstrator):
-    asked = seen("pick up the red cube")
-    way, after = demonstrator.predict(asked).actions, demonstrator.predict(asked).actions
-    assert np.array_equal(after, np.tile(way[-1], (HORIZON, 1)))
+def test_a_run_goes_on_where_rows_were_dropped(demonstrator):
+    asked = "pick up the red cube"
+    way = demonstrator.predict(seen(asked)).actions
+    rest = demonstrator.predict(seen(asked, 3.0, way[3])).actions
+    assert np.array_equal(rest[: HORIZON - 3], way[3:])
+    assert np.array_equal(rest[HORIZON - 3 :], np.tile(way[-1], (3, 1)))
+    early = demonstrator.predict(seen(asked, 0.3, way[-1])).actions
+    assert np.array_equal(early, way)  # the nearest of the two that are due
     demonstrator.reset()
-    assert np.array_equal(demonstrator.predict(asked).actions, way)
+    assert np.array_equal(demonstrator.predict(seen(asked)).actions, way)
 
 
 def test_what_the_scene_is_not_laid_out_for_is_refused(demonstrator):
