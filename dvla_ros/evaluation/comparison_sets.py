@@ -153,7 +153,7 @@ COMPARISONS: dict[str, ComparisonSet] = {
         "FAST tokens or bins, by the same decoder and network",
         (
             _trained("dd_vla.bins_0256", "256 bins", "--coding size=256"),
-            _trained("dd_vla.fast", "FAST tokens", "--coding kind=fast whole_row=true"),
+            _trained("dd_vla.fast", "FAST tokens", "--coding kind=fast whole_row=true --objective expectation=0"),
         ),
     ),
 }

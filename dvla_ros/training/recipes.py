@@ -16,7 +16,7 @@ from dvla_ros.denoising.registry import decoder_config, override
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.models.small_vla import SmallVlaConfig
 from dvla_ros.policies.checkpoint import CheckpointConfig
-from dvla_ros.policies.coding import save_codec, token_values
+from dvla_ros.policies.coding import is_time_local, save_codec, token_values
 from dvla_ros.policies.dd_vla import DD_VLA
 from dvla_ros.policies.ddim_decoding import override_ddim
 from dvla_ros.policies.dfm_vla import DFM_VLA
@@ -119,17 +119,23 @@ def _tokens(
     return _Tokens(codec, network, checkpoint, Targets(normalized, torch.from_numpy(codec.encode(chunks))))
 
 
+def _centres(codec: ChunkCodec) -> torch.Tensor | None:
+    """The number each token stands for, where it does."""
+    return torch.from_numpy(token_values(codec)).float() if is_time_local(codec) else None
+
+
 def _dd_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(DD_VLA, config, demonstrations, statistics)
     options = objective_settings(DdVlaObjectiveConfig, config.objective)
-    objective = DdVlaObjective(options, tokens.network.canvas, torch.from_numpy(token_values(tokens.codec)).float())
+    objective = DdVlaObjective(options, tokens.network.canvas, _centres(tokens.codec))
     return Recipe(tokens.config, tokens.targets, objective, tokens.write_codec)
 
 
 def _llada_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
     tokens = _tokens(LLADA_VLA, config, demonstrations, statistics)
     options = objective_settings(LladaVlaObjectiveConfig, config.objective)
-    return Recipe(tokens.config, tokens.targets, LladaVlaObjective(options, tokens.network.canvas), tokens.write_codec)
+    objective = LladaVlaObjective(options, tokens.network.canvas, _centres(tokens.codec))
+    return Recipe(tokens.config, tokens.targets, objective, tokens.write_codec)
 
 
 def _dfm_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:

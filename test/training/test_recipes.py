@@ -205,6 +205,14 @@ def test_the_rate_head_comes_with_its_path(saved, observation):
     assert load_policy(folder).predict(observation, seed=0).nfe == 4
 
 
+def test_dd_vla_may_have_fast_tokens(saved, observation):
+    """They stand for no number and belong to no row: nothing is expected of them, and none is given."""
+    recipe, folder = saved("dd_vla", coding=("kind=fast", "whole_row=true"), objective=("expectation=0",))
+    assert "expectation" not in recipe.objective.weights
+    prediction = load_policy(folder).predict(observation, seed=0)
+    assert prediction.usable or prediction.malformed
+
+
 def test_ud_vla_may_be_decoded_by_another_decoder(recipe_of):
     assert recipe_of("ud_vla", decoding=("decoder=masked",)).config.decoding["decoder"] == "masked"
 
@@ -214,7 +222,7 @@ def test_ud_vla_may_be_decoded_by_another_decoder(recipe_of):
     [
         ("ud_vla", {"vq": None}, "dvla train-vq"),
         ("dfm_vla", {"decoding": ("decoder=masked",)}, "keep decoder=flow"),
-        ("dd_vla", {"coding": ("kind=fast",)}, "use bins or intervals"),
+        ("dd_vla", {"coding": ("kind=fast",)}, "set expectation=0"),
         ("diffusion_vla", {"coding": ("kind=bins",)}, "its coding is continuous, not 'bins'"),
         ("dd_vla", {"objective": ("mask=3",)}, r"unknown keys \['mask'\]; known are .*'masks'"),
         ("llada_vla", {"objective": ("masks=many",)}, "masks must be a JSON int, such as 2, got 'many'"),

@@ -15,7 +15,8 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
-from dvla_ros.training.objectives.frozen_rows import frozen_steps, leading_rows, require_share
+from dvla_ros.training.objectives.expected_value import ExpectedValue
+from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, leading_rows, require_share
 from dvla_ros.training.smooth_targets import smooth_targets
 
 Average = Literal["canvas", "tokens"]
@@ -89,15 +90,16 @@ class DdVlaObjective:
     Args:
         config: Weights.
         canvas: Of one segment, a token for each number.
-        centres: float `[V]`, the number each token stands for.
+        centres: float `[V]`, the number each token stands for; None where tokens stand for none (FAST).
     """
 
-    def __init__(self, config: DdVlaObjectiveConfig, canvas: Canvas, centres: Tensor) -> None:
-        self._config, self._canvas, self._centres = config, canvas, centres
-        self._targets = smooth_targets(len(centres), config.neighbours)
+    def __init__(self, config: DdVlaObjectiveConfig, canvas: Canvas, centres: Tensor | None) -> None:
+        self._config, self._canvas = config, canvas
+        self._expected = ExpectedValue(config.expectation, centres)
+        self._targets = smooth_targets(canvas.vocabulary, config.neighbours)
         self.weights = {
             "tokens": 1.0,
-            "expectation": config.expectation,
+            **self._expected.weights,
             "grounding": config.grounding,
             "localising": config.localising,
         }
@@ -107,18 +109,20 @@ class DdVlaObjective:
         config, mask_token = self._config, self._canvas.mask_token
         assert batch.targets.tokens is not None
         tokens = batch.targets.tokens.repeat_interleave(config.masks, dim=0)
-        given, spread = self._given_tokens(batch, noise), noise.spread(config.masks)
+        frozen = frozen_positions(batch, self._canvas, rows_are_tokens=has_row_tokens(self._canvas, batch))
+        given = (frozen.given | leading_rows(config.inpainting, self._canvas, batch, noise)).sum(dim=1)
+        taught, spread = ~frozen.untaught.repeat_interleave(config.masks, dim=0), noise.spread(config.masks)
         canvas, masked = mask_for_training(
             tokens, mask_token, spread, schedule=config.schedule, frozen_prefix=given.repeat_interleave(config.masks)
         )
         if config.no_mask_token_prob:
             shown = spread.uniform(tokens.shape[1], step=TRAINING, draw=2) < config.no_mask_token_prob
             canvas = torch.where(shown, tokens, canvas)
-        share = masked.float()
+        share = (masked & taught).float()
         if config.average == "canvas":
             share = share / masked.sum(dim=1, keepdim=True).clamp_min(1)
         count = share.sum()
-        counts = {"tokens": count, "expectation": count, **grounding_counts(batch)}
+        counts = {"tokens": count, **self._expected.counts(count), **grounding_counts(batch)}
         return MaskedExercise(batch, counts, tokens, canvas, share)
 
     def sums(self, learner: TokenLearner, exercise: MaskedExercise) -> Mapping[str, Tensor]:
@@ -127,17 +131,9 @@ class DdVlaObjective:
         logits = learner.logits(prefix, exercise.canvas)
         assert isinstance(logits, Tensor)
         log_p = torch.log_softmax(logits.float(), dim=-1)
-        targets, centres = self._targets.to(logits.device), self._centres.to(logits.device)
-        cross_entropy = -(targets[exercise.tokens] * log_p).sum(dim=-1)
-        error = (log_p.exp() @ centres - centres[exercise.tokens]).abs()
+        cross_entropy = -(self._targets.to(logits.device)[exercise.tokens] * log_p).sum(dim=-1)
         return {
             "tokens": (cross_entropy * exercise.share).sum(),
-            "expectation": (error * exercise.share).sum(),
+            **self._expected.sums(log_p, exercise.tokens, exercise.share),
             **grounding_sums(learner.percept(prefix), exercise.batch),
         }
-
-    def _given_tokens(self, batch: ExampleBatch, noise: Noise) -> Tensor:
-        """Leading tokens that the network is given, int64 `[B]`: of actions that were being executed, or as if."""
-        rows = self._canvas.length // batch.targets.actions.shape[1]
-        drawn = leading_rows(self._config.inpainting, self._canvas, batch, noise).sum(dim=1)
-        return torch.maximum(frozen_steps(batch) * rows, drawn)

@@ -13,6 +13,7 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.training.batch import ExampleBatch
 from dvla_ros.training.grounding import grounding_counts, grounding_sums
 from dvla_ros.training.learner import TokenLearner
+from dvla_ros.training.objectives.expected_value import ExpectedValue
 from dvla_ros.training.objectives.frozen_rows import frozen_positions, has_row_tokens, leading_rows, require_share
 from dvla_ros.training.smooth_targets import smooth_targets
 
@@ -26,6 +27,7 @@ class LladaVlaObjectiveConfig:
         weight: `none` (LLaDA-VLA), or `inverse_time`: 1/t, the generic LLaDA loss.
         inpainting: Share of the chunks whose first rows are given, as when they are being executed, see `leading_rows`.
         neighbours: Standard deviation in intervals of the target distribution; 0 is one-hot, as published.
+        expectation: Weight of the L1 between the action and the expectation of the intervals' centres (DiscreteRTC).
         grounding: Weight of finding the sentence's object and goal in the images.
         localising: Weight of telling where these two are.
     """
@@ -34,11 +36,12 @@ class LladaVlaObjectiveConfig:
     weight: str = "none"
     inpainting: float = 0.0
     neighbours: float = 0.0
+    expectation: float = 0.0
     grounding: float = 0.15
     localising: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.masks < 1 or min(self.neighbours, self.grounding, self.localising) < 0:
+        if self.masks < 1 or min(self.neighbours, self.expectation, self.grounding, self.localising) < 0:
             raise ConfigurationError(f"masks must be 1 or more and weights 0 or more, got {self}.")
         require_share("inpainting", self.inpainting)
         if self.weight not in ("none", "inverse_time"):
@@ -72,12 +75,19 @@ class LladaVlaObjective:
     Args:
         config: Weights.
         canvas: Of one segment.
+        centres: float `[V]`, the number each token stands for; None where tokens stand for none (FAST).
     """
 
-    def __init__(self, config: LladaVlaObjectiveConfig, canvas: Canvas) -> None:
+    def __init__(self, config: LladaVlaObjectiveConfig, canvas: Canvas, centres: Tensor | None = None) -> None:
         self._config, self._canvas = config, canvas
+        self._expected = ExpectedValue(config.expectation, centres)
         self._targets = smooth_targets(canvas.vocabulary, config.neighbours)
-        self.weights = {"tokens": 1.0, "grounding": config.grounding, "localising": config.localising}
+        self.weights = {
+            "tokens": 1.0,
+            **self._expected.weights,
+            "grounding": config.grounding,
+            "localising": config.localising,
+        }
 
     def exercise(self, batch: ExampleBatch, noise: Noise) -> MaskedExercise:
         """See `Objective`."""
@@ -94,14 +104,18 @@ class LladaVlaObjective:
         else:
             share = (masked & taught).float()
             count = share.sum()
-        return MaskedExercise(batch, {"tokens": count, **grounding_counts(batch)}, tokens, noisy, share)
+        counts = {"tokens": count, **self._expected.counts(count), **grounding_counts(batch)}
+        return MaskedExercise(batch, counts, tokens, noisy, share)
 
     def sums(self, learner: TokenLearner, exercise: MaskedExercise) -> Mapping[str, Tensor]:
         """See `Objective`."""
         prefix = learner.prefix(exercise.batch, self._config.masks)
         logits = learner.logits(prefix, exercise.canvas)
         assert isinstance(logits, Tensor)
-        targets = self._targets.to(logits.device)[exercise.tokens]
-        cross_entropy = -(targets * torch.log_softmax(logits.float(), dim=-1)).sum(dim=-1)
-        found = grounding_sums(learner.percept(prefix), exercise.batch)
-        return {"tokens": (cross_entropy * exercise.share).sum(), **found}
+        log_p = torch.log_softmax(logits.float(), dim=-1)
+        cross_entropy = -(self._targets.to(logits.device)[exercise.tokens] * log_p).sum(dim=-1)
+        return {
+            "tokens": (cross_entropy * exercise.share).sum(),
+            **self._expected.sums(log_p, exercise.tokens, exercise.share),
+            **grounding_sums(learner.percept(prefix), exercise.batch),
+        }

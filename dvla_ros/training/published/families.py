@@ -141,7 +141,8 @@ def _(setup: PrismaticSetup, network: Any, preset: Preset) -> Objective:
 
 @objective_of.register
 def _(setup: LladaVSetup, network: Any, preset: Preset) -> Objective:
-    return LladaVlaObjective(objective_settings(LladaVlaObjectiveConfig, preset.objective), network.canvas)
+    config = objective_settings(LladaVlaObjectiveConfig, preset.objective)
+    return LladaVlaObjective(config, network.canvas, torch.from_numpy(token_values(setup.codec)).float())
 
 
 @objective_of.register

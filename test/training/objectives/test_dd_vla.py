@@ -135,6 +135,18 @@ def test_the_expectation_is_the_distance_of_the_mean_action(batch):
     assert found.parts["expectation"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+def test_tokens_of_no_row_are_neither_given_nor_taught_where_rows_were_being_executed(batch):
+    """FAST tokens are frequencies of the whole chunk: all have the executed rows in them."""
+    answer = torch.randn(4, ACTION.length, VOCABULARY, generator=seeded(5)).requires_grad_()
+    model = FixedLogits(tiny_config(SegmentSizes("action", 1, ACTION.length, VOCABULARY)), answer)
+    moving = replace(batch, frozen=torch.tensor([0, 1, 2, 0]))
+    losses(model, moving, **PUBLISHED).total.backward()
+    assert (model.canvases == VOCABULARY)[:, 0].any()
+    assert (answer.grad != 0).flatten(1).any(dim=1).tolist() == [True, False, False, True]
+    with pytest.raises(ConfigurationError, match="set inpainting=0"):
+        losses(model, batch, **PUBLISHED, inpainting=0.5)
+
+
 @pytest.mark.parametrize("average", ["canvas", "tokens"])
 def test_rows_that_were_being_executed_are_shown_and_not_taught(batch, average):
     model = answering(torch.randn(4, ACTION.length, VOCABULARY, generator=seeded(5)).requires_grad_())

@@ -42,9 +42,28 @@ def model():
     return FixedLogits(tiny_config(), torch.randn(4, LENGTH, VOCABULARY, generator=seeded(5)))
 
 
+CENTRES = torch.linspace(-1.0, 1.0, VOCABULARY)
+
+
 def losses(model, batch, seed=0, **settings):
     config = LladaVlaObjectiveConfig(**{**LOSS_ALONE, **settings})
-    return found_losses(LladaVlaObjective(config, model.config.canvas), model, batch, seed)
+    return found_losses(LladaVlaObjective(config, model.config.canvas, CENTRES), model, batch, seed)
+
+
+def test_the_expectation_is_the_distance_of_the_mean_action(batch):
+    model = FixedLogits(tiny_config(), torch.where(torch.arange(VOCABULARY) == 3, 0.0, -1e4))
+    found = losses(model, batch, masks=1, expectation=0.1)
+    masked = model.canvases == VOCABULARY
+    error = (CENTRES[batch.targets.tokens] - CENTRES[3]).abs()[masked].mean()
+    assert found.parts["expectation"].item() == pytest.approx(error.item(), rel=1e-4)
+    assert found.total.item() == pytest.approx(found.parts["tokens"].item() + 0.1 * error.item(), rel=1e-4)
+    assert "expectation" not in losses(model, batch, masks=1).parts
+
+
+def test_an_expectation_needs_tokens_that_are_numbers():
+    config = LladaVlaObjectiveConfig(expectation=0.1)
+    with pytest.raises(ConfigurationError, match="set expectation=0"):
+        LladaVlaObjective(config, tiny_config().canvas)
 
 
 def test_it_is_the_mean_cross_entropy_of_the_masked_tokens_without_a_shift(model, batch):
