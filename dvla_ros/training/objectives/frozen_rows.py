@@ -90,9 +90,7 @@ def leading_rows(share: float, canvas: Canvas, batch: ExampleBatch, noise: Noise
         ConfigurationError: A share is wanted of chunks whose tokens belong to no row (FAST).
     """
     if share > 0 and not has_row_tokens(canvas, batch):
-        raise ConfigurationError(
-            "inpainting gives rows of a chunk, and FAST tokens belong to no row: set inpainting=0."
-        )
+        raise ConfigurationError("inpainting gives rows, and FAST tokens belong to no row: set inpainting=0.")
     horizon, dims = batch.targets.actions.shape[1:]
     most = horizon // 2
     weights = torch.arange(most + 1, 0, -1, device=noise.device).float()
