@@ -35,8 +35,8 @@ class Demonstrator:
     """Rehearses the episode in a simulation of its own, and answers with the whole way at once, in poses.
 
     The scene follows from task and seed alone, so the rehearsal is what the robot's simulation will do, and nothing is
-    seen through the cameras. Poses, unlike increments, do not add up what the arm did otherwise. Asked again in the same
-    run, because rows were dropped, it goes on with the row that is nearest to the arm.
+    seen through the cameras. Poses, unlike increments, do not add up what the arm did otherwise. Asked again in the
+    same run, because rows were dropped, it goes on with the row that is nearest to the arm.
 
     Args:
         scene: Task name and seed of the scene that the robot is in.
