@@ -53,12 +53,18 @@ def fine_tune(words: Sequence[str]) -> int:
     tuner = FineTuner(options.fine_tune)
     if tuner.run.is_first:
         console.print(f"Memory: {tuner.memory}.", soft_wrap=True)
-    _run(tuner.run, tuner.warnings, options.fine_tune.seed, options.json)
+    last = _run(tuner.run, tuner.warnings, options.fine_tune.seed, options.json)
+    if tuner.utilisation is not None and last is not None and tuner.run.is_first:
+        used, speed = tuner.utilisation, last.examples_per_second
+        console.print(
+            f"{used.flop / 1e12:.3g} TFLOP an observation, {speed:.3g} of them a second on {used.devices} device(s) of "
+            f"{used.peak / 1e12:g} TFLOP/s: MFU {used.of(speed):.1%}."
+        )
     return 0
 
 
-def _run(run: "Run", warnings: Sequence[str], seed: int, json_file: Path | None) -> None:
-    """Train to the end; of several processes only the first reports and writes."""
+def _run(run: "Run", warnings: Sequence[str], seed: int, json_file: Path | None) -> "Progress | None":
+    """Train to the end; of several processes only the first reports and writes. Returns the last report."""
     out = run.folder.root
     for warning in warnings if run.is_first else ():
         console.print(f"[yellow]warning:[/] {warning}", soft_wrap=True)
@@ -90,6 +96,7 @@ def _run(run: "Run", warnings: Sequence[str], seed: int, json_file: Path | None)
     if run.is_first:
         console.print(f"Wrote {out}: the checkpoint of step {run.folder.chosen()}.")
         _write_json(json_file, {**(asdict(last[0]) if last else {}), "seed": seed})
+    return last[0] if last else None
 
 
 def _write_json(path: Path | None, values: object) -> None:

@@ -19,8 +19,8 @@ OPTIONS = {
     "execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints ways-after-frozen",
     "fine-tune": "checkpoint data out deployment preset steps batch-size accumulate learning-rate objective adapter "
-    "instruction seed device precision shard threads workers save-every keep report-every resume validation "
-    "validation-frames json",
+    "instruction seed device precision shard threads workers save-every keep report-every peak-tflops resume "
+    "validation validation-frames json",
     "train-vq": "data out steps batch-size learning-rate weight-decay commitment coloured changed codebook-decay "
     "dead-below hold-out-every bfloat16 seed threads save-every image-width image-height codebook-size code-dim widths "
     "json",

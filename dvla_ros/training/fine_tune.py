@@ -30,6 +30,7 @@ from dvla_ros.training.plain_examples import PlainExamples
 from dvla_ros.training.processes import make_accelerator, number_of_processes
 from dvla_ros.training.published.demonstrated import DemonstratedFrames, numbered_examples
 from dvla_ros.training.published.fine_tuning import FineTuning
+from dvla_ros.training.published.flops import Utilisation, model_flop
 from dvla_ros.training.published.memory import Devices, TrainingMemory, plan_training, require_training_memory
 from dvla_ros.training.published.preset import Preset
 from dvla_ros.training.published.presets import preset_named
@@ -53,6 +54,7 @@ class FineTuner:
         run: What trains.
         warnings: What was left out of the recordings, and why.
         memory: The plan for each device, in words.
+        utilisation: Makes an MFU of a speed, where `peak_tflops` is given.
 
     Raises:
         ConfigurationError: The settings do not fit each other, the checkpoint or the data.
@@ -84,6 +86,10 @@ class FineTuner:
             accelerator.process_index,
             accelerator.gradient_accumulation_steps,
         )
+        self.utilisation: Utilisation | None = None
+        if config.peak_tflops:
+            peak = config.peak_tflops * 1e12
+            self.utilisation = Utilisation(model_flop(setup, preset, dtype), accelerator.num_processes, peak)
         self._settings = self._loop_settings(preset, len(demonstrations))
         tuning = FineTuning(setup, setup.network(accelerator.device, dtype), preset)
         self._examples = _examples(tuning, demonstrations, config.seed)

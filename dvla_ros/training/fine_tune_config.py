@@ -6,7 +6,7 @@ from pathlib import Path
 from dvla_ros.training.run_settings import require_ranges
 
 _POSITIVE = ("threads", "save_every", "keep", "report_every", "validation_frames")
-_NOT_NEGATIVE = ("steps", "batch_size", "accumulate", "learning_rate", "workers", "seed")
+_NOT_NEGATIVE = ("steps", "batch_size", "accumulate", "learning_rate", "workers", "seed", "peak_tflops")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class FineTuneConfig:
         save_every: Steps between saved checkpoints.
         keep: How many of the last checkpoints to keep, beside the best one.
         report_every: Steps between reports.
+        peak_tflops: TFLOP/s of one device, by its maker (989 for an H100 SXM in bfloat16): the report says the MFU.
         resume: Go on with the run in `out`, from its last whole checkpoint.
         validation: Data that is not trained on; each checkpoint is measured on it.
         validation_frames: How many of its frames.
@@ -61,6 +62,7 @@ class FineTuneConfig:
     save_every: int = 500
     keep: int = 1
     report_every: int = 10
+    peak_tflops: float = 0.0
     resume: bool = False
     validation: tuple[Path, ...] = ()
     validation_frames: int = 20

@@ -1,6 +1,7 @@
 """A published checkpoint is fine-tuned on a training set by the loop, and what comes out loads as it is."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from published import DEPLOYMENTS
 from safetensors.torch import load_file
 
+from dvla_ros.cli import main
 from dvla_ros.control.observation import Observation
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.load import load_policy
@@ -81,6 +83,26 @@ def test_what_was_fine_tuned_loads_and_predicts(settings, tmp_path, system):
     state = np.array([0.3, 0.0, 0.1, 0.0, 0.0, 0.0, 1.0])
     observation = Observation(0.0, images, state[: policy.spec.state_dim], "pick up the red cube")
     assert policy.predict(observation, seed=0).actions.shape == (policy.spec.horizon, 7)
+
+
+def test_the_command_tells_the_utilisation(settings, tmp_path, capsys):
+    config = settings("dd_vla", tmp_path / "run")
+    words = ["--checkpoint", config.checkpoint, "--data", *config.data, "--out", config.out]
+    words += [
+        "--deployment",
+        config.deployment,
+        "--steps",
+        config.steps,
+        "--batch-size",
+        config.batch_size,
+        "--accumulate",
+        1,
+        "--peak-tflops",
+        0.5,
+    ]
+    assert main(["fine-tune", *map(str, words)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"TFLOP an observation, .* on 1 device\(s\) of 0.5 TFLOP/s: MFU \d+\.\d%", said)
 
 
 def test_a_run_that_is_resumed_ends_where_a_whole_one_does(settings, tmp_path):

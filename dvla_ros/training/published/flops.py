@@ -13,46 +13,12 @@ from dvla_ros.training.published.preset import Preset
 from dvla_ros.training.published.rehearsal import gradients_there, rehearse
 
 
-@dataclass(frozen=True)
-class StepFlop:
-    """Floating-point operations of one step, forward and backward; a multiplication and its addition are two.
+def model_flop(setup: Setup, preset: Preset, dtype: torch.dtype = torch.bfloat16) -> float:
+    """Floating-point operations of training on one observation; a multiplication and its addition are two.
 
-    Layers that are run again to save memory are not counted twice, as is the convention. A frozen weight needs no
-    gradient of its own, so that an adapter's step has about two thirds of a full one's.
-
-    Attributes:
-        of_example: Of one observation.
-        batch_size: Observations of a step, over all devices.
-    """
-
-    of_example: float
-    batch_size: int
-
-    @property
-    def total(self) -> float:
-        """Of the step."""
-        return self.of_example * self.batch_size
-
-    def utilisation(self, step_s: float, devices: int, flop_per_s: float) -> float:
-        """MFU, 0..1.
-
-        Args:
-            step_s: Seconds of a step, measured.
-            devices: How many took part.
-            flop_per_s: Of one of them, the maker's figure or a measured one; say which beside the result.
-
-        Raises:
-            ConfigurationError: A number is not positive.
-        """
-        if not (step_s > 0 and devices > 0 and flop_per_s > 0):
-            raise ConfigurationError(
-                f"step_s, devices and flop_per_s must be positive, got {step_s}, {devices} and {flop_per_s}."
-            )
-        return self.total / (step_s * devices * flop_per_s)
-
-
-def step_flop(setup: Setup, preset: Preset, dtype: torch.dtype = torch.bfloat16) -> StepFlop:
-    """Counted on the meta device, operation by operation.
+    Counted forward and backward on the meta device, operation by operation. Layers that are run again to save memory are
+    not counted twice, as is the convention. A frozen weight needs no gradient of its own, so that an adapter's step has
+    about two thirds of a full one's.
 
     Args:
         setup: The checkpoint; its weights are not read.
@@ -65,4 +31,30 @@ def step_flop(setup: Setup, preset: Preset, dtype: torch.dtype = torch.bfloat16)
     counter = FlopCounterMode(display=False)
     with gradients_there(list(run.trained.values())), counter:
         attention = rehearse(forward, None if dtype == torch.float32 else dtype)
-    return StepFlop(counter.get_total_flops() + attention, preset.batch_size)
+    return float(counter.get_total_flops() + attention)
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """What was computed of what could have been.
+
+    Attributes:
+        flop: Of one observation, see `model_flop`.
+        devices: How many take part.
+        peak: FLOP/s of one of them, the maker's figure or a measured one.
+
+    Raises:
+        ConfigurationError: A number is not positive.
+    """
+
+    flop: float
+    devices: int
+    peak: float
+
+    def __post_init__(self) -> None:
+        if not (self.flop > 0 and self.devices > 0 and self.peak > 0):
+            raise ConfigurationError(f"flop, devices and peak must be positive, got {self}.")
+
+    def of(self, examples_per_second: float) -> float:
+        """MFU, 0..1, at a speed over all devices."""
+        return self.flop * examples_per_second / (self.devices * self.peak)

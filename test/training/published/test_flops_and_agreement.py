@@ -13,7 +13,7 @@ from dvla_ros.training.batch import example_noise, losses
 from dvla_ros.training.published.agreement import agreement
 from dvla_ros.training.published.families import blank_batch
 from dvla_ros.training.published.fine_tuning import FineTuning
-from dvla_ros.training.published.flops import StepFlop, step_flop
+from dvla_ros.training.published.flops import Utilisation, model_flop
 from dvla_ros.training.published.presets import PRESETS
 
 
@@ -24,18 +24,15 @@ def test_a_full_step_is_three_times_the_way_forward_and_an_adapter_saves_a_third
     batch, noise = blank_batch(run.setup, full, 1), example_noise(0, range(1))
     with torch.no_grad():
         forward = counted_work(lambda: losses(run.objective, run.learner, batch, noise)).flop
-    counted = step_flop(run.setup, full, torch.float32)
-    assert counted.batch_size == full.batch_size
-    assert 2.8 < counted.of_example / forward < 3.1
+    assert 2.8 < model_flop(run.setup, full, torch.float32) / forward < 3.1
     thin = replace(PRESETS["dd_vla"], low_rank=replace(PRESETS["dd_vla"].low_rank, rank=1))
-    adapted = step_flop(read_setup(folder, used), thin, torch.float32)
-    assert 1.9 < adapted.of_example / forward < 2.4
+    assert 1.9 < model_flop(read_setup(folder, used), thin, torch.float32) / forward < 2.4
 
 
 def test_utilisation_is_what_was_computed_of_what_could_have_been():
-    assert StepFlop(1e12, 32).utilisation(step_s=2.0, devices=4, flop_per_s=1e13) == pytest.approx(0.4)
+    assert Utilisation(1e12, devices=4, peak=1e13).of(examples_per_second=16.0) == pytest.approx(0.4)
     with pytest.raises(ConfigurationError, match="positive"):
-        StepFlop(1e12, 32).utilisation(0.0, 1, 1e15)
+        Utilisation(1e12, 0, 1e15)
 
 
 def test_a_converted_network_is_compared_with_its_teacher(checkpoint, deployment, recorded):
