@@ -16,9 +16,9 @@ from dvla_ros.training.published.rehearsal import gradients_there, rehearse
 def model_flop(setup: Setup, preset: Preset, dtype: torch.dtype = torch.bfloat16) -> float:
     """Floating-point operations of training on one observation; a multiplication and its addition are two.
 
-    Counted forward and backward on the meta device, operation by operation. Layers that are run again to save memory are
-    not counted twice, as is the convention. A frozen weight needs no gradient of its own, so that an adapter's step has
-    about two thirds of a full one's.
+    Counted forward and backward on the meta device, operation by operation. Layers that are run again to save memory
+    are not counted twice, as is the convention. A frozen weight needs no gradient of its own, so that an adapter's step
+    has about two thirds of a full one's.
 
     Args:
         setup: The checkpoint; its weights are not read.
