@@ -53,6 +53,12 @@ def fine_tune(words: Sequence[str]) -> int:
     tuner = FineTuner(options.fine_tune)
     if tuner.run.is_first:
         console.print(f"Memory: {tuner.memory}.", soft_wrap=True)
+        if tuner.before is not None:
+            console.print(
+                f"Before: {tuner.before.tokens:.1%} of the tokens and {tuner.before.chunks:.1%} of the chunks of "
+                f"{tuner.before.frames} frames are those of the checkpoint's own attention.",
+                soft_wrap=True,
+            )
     last = _run(tuner.run, tuner.warnings, options.fine_tune.seed, options.json)
     if tuner.utilisation is not None and last is not None and tuner.run.is_first:
         used, speed = tuner.utilisation, last.examples_per_second

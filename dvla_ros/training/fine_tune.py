@@ -18,6 +18,7 @@ from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.load import inference_dtype
 from dvla_ros.policies.published.recognise import read_setup
+from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.training.augmentation import published_augmentation, unchanged
 from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.data_sources import prepared_sources
@@ -28,6 +29,7 @@ from dvla_ros.training.fine_tune_config import FineTuneConfig
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
 from dvla_ros.training.plain_examples import PlainExamples
 from dvla_ros.training.processes import make_accelerator, number_of_processes
+from dvla_ros.training.published.agreement import Agreement, Teacher
 from dvla_ros.training.published.demonstrated import DemonstratedFrames, numbered_examples
 from dvla_ros.training.published.fine_tuning import FineTuning
 from dvla_ros.training.published.flops import Utilisation, model_flop
@@ -39,8 +41,10 @@ from dvla_ros.training.run import CONVERTED, Run
 from dvla_ros.training.run_folder import RunFolder
 from dvla_ros.training.run_settings import identity
 from dvla_ros.training.subject import Subject
-from dvla_ros.training.validation import Validation
+from dvla_ros.training.validation import Validation, observations_of
 
+CONVERTED_ATTENTION = "block_causal"
+"""Of weights whose prefix cache is exact; the released ones of Discrete Diffusion VLA and LLaDA-VLA have another."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -54,6 +58,7 @@ class FineTuner:
         run: What trains.
         warnings: What was left out of the recordings, and why.
         memory: The plan for each device, in words.
+        before: How far the checkpoint agrees with itself under its own attention, where it is trained for another one.
         utilisation: Makes an MFU of a speed, where `peak_tflops` is given.
 
     Raises:
@@ -86,6 +91,7 @@ class FineTuner:
             accelerator.process_index,
             accelerator.gradient_accumulation_steps,
         )
+        self.before: Agreement | None = None
         self.utilisation: Utilisation | None = None
         if config.peak_tflops:
             peak = config.peak_tflops * 1e12
@@ -93,8 +99,9 @@ class FineTuner:
         self._settings = self._loop_settings(preset, len(demonstrations))
         tuning = FineTuning(setup, setup.network(accelerator.device, dtype), preset)
         self._examples = _examples(tuning, demonstrations, config.seed)
+        validation = self._validation(setup.spec.horizon, accelerator.is_main_process)
         loop = TrainingLoop(self._settings, self._subject(tuning), self._supply, folder, accelerator)
-        self.run = Run(loop, folder, accelerator, config.resume, self._validation(setup.spec.horizon))
+        self.run = Run(loop, folder, accelerator, config.resume, validation)
 
     def _preset(self, system: str) -> Preset:
         config, preset = self.config, preset_named(self.config.preset or system)
@@ -148,11 +155,25 @@ class FineTuner:
             groups=tuning.parameter_groups,
         )
 
-    def _validation(self, horizon: int) -> Validation | None:
+    def _validation(self, horizon: int, is_first: bool) -> Validation | None:
         if not self.config.validation:
             return None
-        demonstrations = self._demonstrations(self.config.validation, horizon)
-        return Validation(demonstrations, self.config.validation_frames, load=self._load)
+        config = self.config
+        demonstrations = self._demonstrations(config.validation, horizon)
+        validation = Validation(demonstrations, config.validation_frames, load=self._load)
+        if self._deployment.attention != CONVERTED_ATTENTION or not is_first:
+            return validation
+        observations = observations_of(demonstrations, config.validation_frames)
+        teacher = Teacher(self._policy(replace(self._deployment, attention="")), observations)
+        self.before = teacher.agreement(self._policy(self._deployment))
+        return replace(validation, teacher=teacher)
+
+    def _policy(self, deployment: Deployment) -> TokenPolicy:
+        """The checkpoint that the run starts from."""
+        policy = load_policy(self.config.checkpoint, self.config.device, deployment=deployment)
+        if not isinstance(policy, TokenPolicy):
+            raise ConfigurationError(f"attention {CONVERTED_ATTENTION} is of systems with tokens.")
+        return policy
 
     def _load(self, folder: Path) -> Policy:
         deployment = self._deployment

@@ -10,8 +10,10 @@ from dvla_ros.control.observation import Observation
 from dvla_ros.evaluation.simulated import SimulateConfig, SimulatedEpisodes
 from dvla_ros.policies.base import Policy
 from dvla_ros.policies.load import load_policy
+from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.simulation.tasks import tasks_of
 from dvla_ros.training.demonstrations import Demonstrations
+from dvla_ros.training.published.agreement import Teacher
 
 _MILLIMETRES = 1e3
 _GRIPPER = 6
@@ -27,6 +29,7 @@ class Validation:
         tasks: Simulated tasks or families; empty for none.
         episodes: How many episodes of these.
         load: Opens a checkpoint.
+        teacher: Whom a checkpoint should agree with; None for nobody.
     """
 
     demonstrations: Demonstrations | None
@@ -34,6 +37,7 @@ class Validation:
     tasks: tuple[str, ...] = ()
     episodes: int = 20
     load: Callable[[Path], Policy] = load_policy
+    teacher: Teacher | None = None
 
     def measure(self, checkpoint: Path) -> dict[str, float]:
         """Figures by name; `score`, higher is better, is the success, else minus the error of positions."""
@@ -42,6 +46,10 @@ class Validation:
         if self.demonstrations is not None:
             figures |= open_loop_errors(policy, self.demonstrations, self.frames)
             figures["score"] = -figures["position_mm"]
+        if self.teacher is not None:
+            assert isinstance(policy, TokenPolicy)
+            agreed = self.teacher.agreement(policy)
+            figures |= {"agreement_tokens": agreed.tokens, "agreement_chunks": agreed.chunks}
         if self.tasks:
             config = SimulateConfig(tasks=tasks_of(self.tasks), episodes=self.episodes)
             done = [episode.outcome == "success" for episode in SimulatedEpisodes(policy, config).run()]
@@ -61,7 +69,7 @@ def open_loop_errors(policy: Policy, demonstrations: Demonstrations, frames: int
         `position_mm` and `rotation_rad`, mean length of the difference of a row's increments; `gripper`, share of the
         rows whose gripper is on the recorded side; `unusable`, share of the frames without a usable chunk.
     """
-    rows = np.unique(np.linspace(0, len(demonstrations) - 1, min(frames, len(demonstrations))).astype(int))
+    rows = _spread(demonstrations, frames)
     differences, unusable = [], 0
     for row in rows:
         frozen, recorded = int(demonstrations.frozen[row]), demonstrations.actions[row][: policy.spec.horizon]
@@ -80,6 +88,15 @@ def open_loop_errors(policy: Policy, demonstrations: Demonstrations, frames: int
         "gripper": float(each[:, _GRIPPER].mean()),
         "unusable": unusable / len(rows),
     }
+
+
+def observations_of(demonstrations: Demonstrations, frames: int) -> list[Observation]:
+    """What is seen in some frames, spread evenly over the set."""
+    return [_observation(demonstrations, row) for row in _spread(demonstrations, frames)]
+
+
+def _spread(demonstrations: Demonstrations, frames: int) -> np.ndarray:
+    return np.unique(np.linspace(0, len(demonstrations) - 1, min(frames, len(demonstrations))).astype(int))
 
 
 def _observation(demonstrations: Demonstrations, row: int) -> Observation:

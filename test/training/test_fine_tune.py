@@ -95,6 +95,32 @@ def test_the_command_tells_the_utilisation(settings, tmp_path, capsys):
     assert re.search(r"TFLOP an observation, .* on 1 device\(s\) of 0.5 TFLOP/s: MFU \d+\.\d%", said)
 
 
+@pytest.mark.parametrize("system", ["dd_vla", "llada_vla"])
+def test_a_conversion_tells_how_far_it_agrees_before_and_after(settings, tmp_path, capsys, system):
+    config = settings(system, tmp_path / "run")
+    deployment = tmp_path / "causal.yaml"
+    deployment.write_text(yaml.safe_dump({**DEPLOYMENTS[system], "attention": "block_causal"}))
+    words = ["--checkpoint", config.checkpoint, "--data", *config.data, "--out", config.out, "--deployment", deployment]
+    words += [
+        "--steps",
+        2,
+        "--batch-size",
+        2,
+        "--accumulate",
+        1,
+        "--validation",
+        *config.data,
+        "--validation-frames",
+        3,
+    ]
+    assert main(["fine-tune", *map(str, words)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Before: [\d.]+% of the tokens and [\d.]+% of the chunks of 3 frames", said)
+    lines = [json.loads(line) for line in (config.out / "training_log.jsonl").read_text().splitlines()]
+    (figures,) = [line["validation"] for line in lines if "validation" in line]
+    assert 0.0 <= figures["agreement_chunks"] <= figures["agreement_tokens"] <= 1.0
+
+
 def test_a_run_that_is_resumed_ends_where_a_whole_one_does(settings, tmp_path):
     whole, parts = (settings("dd_vla", tmp_path / name) for name in ("whole", "parts"))
     FineTuner(whole).run(silent)

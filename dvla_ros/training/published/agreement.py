@@ -5,7 +5,7 @@ prompt is an approximation. Fine-tuned with `attention: block_causal` the prompt
 exact. How far the answers are from the teacher's, before and after, says what the conversion costs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,37 +34,48 @@ class Agreement:
     distance: np.ndarray
 
 
-def agreement(
-    teacher: TokenPolicy, student: TokenPolicy, observations: Iterable[Observation], seed: int = 0
-) -> Agreement:
-    """Compare two policies; both draw from the same noise.
+class Teacher:
+    """What a policy answers on some frames, kept so that it need not stay in memory.
 
     Args:
-        teacher: E.g. the published weights with `attention: full`.
-        student: E.g. the same with `block_causal`, before or after fine-tuning.
+        policy: E.g. the published weights with `attention: full`.
         observations: Held out from training.
-        seed: Of the noise.
+        seed: Of the noise, which those who are compared draw from, too.
 
     Raises:
-        DvlaError: One of them refuses a frame.
-        ConfigurationError: There are no frames, or the policies have different canvases.
+        DvlaError: It refuses a frame.
+        ConfigurationError: There are no frames.
     """
-    if teacher.network.canvas != student.network.canvas:
-        raise ConfigurationError("The two policies fill different canvases; compare checkpoints of one system.")
-    same, actions = [], []
-    for number, observation in enumerate(observations):
-        request = ChunkRequest.checked(teacher.spec, None, seed + number, None, None, None)
-        answers = [_answer(policy, observation, request) for policy in (teacher, student)]
-        first, second = (np.asarray(answer.tokens) for answer in answers)
-        same.append(first == second)
-        actions.append([np.asarray(answer.actions, np.float64) for answer in answers])
-    if not same:
-        raise ConfigurationError("There are no frames to compare on; give some that were held out.")
-    pairs = np.array(actions)
-    spread = pairs[:, 0].std(axis=(0, 1)).clip(min=1e-9)
-    apart = np.abs(pairs[:, 0] - pairs[:, 1]).mean(axis=(0, 1)) / spread
-    whole = float(np.mean([each.all() for each in same]))
-    return Agreement(len(same), float(np.mean(np.concatenate([each.ravel() for each in same]))), whole, apart)
+
+    def __init__(self, policy: TokenPolicy, observations: Sequence[Observation], seed: int = 0) -> None:
+        if not observations:
+            raise ConfigurationError("There are no frames to compare on; give some that were held out.")
+        self._canvas, self._observations, self._seed = policy.network.canvas, observations, seed
+        self._answers = self._ask(policy)
+
+    def agreement(self, student: TokenPolicy) -> Agreement:
+        """How far a policy agrees, e.g. the same weights with `block_causal`, before or after fine-tuning.
+
+        Raises:
+            DvlaError: It refuses a frame.
+            ConfigurationError: It fills another canvas.
+        """
+        if self._canvas != student.network.canvas:
+            raise ConfigurationError("The two policies fill different canvases; compare checkpoints of one system.")
+        answers = list(zip(self._answers, self._ask(student), strict=True))
+        same = [np.asarray(first.tokens) == np.asarray(second.tokens) for first, second in answers]
+        pairs = np.array([[first.actions, second.actions] for first, second in answers], np.float64)
+        spread = pairs[:, 0].std(axis=(0, 1)).clip(min=1e-9)
+        apart = np.abs(pairs[:, 0] - pairs[:, 1]).mean(axis=(0, 1)) / spread
+        whole = float(np.mean([each.all() for each in same]))
+        return Agreement(len(same), float(np.mean(np.concatenate([each.ravel() for each in same]))), whole, apart)
+
+    def _ask(self, policy: TokenPolicy) -> list[Prediction]:
+        requests = [
+            ChunkRequest.checked(policy.spec, None, self._seed + number, None, None, None)
+            for number in range(len(self._observations))
+        ]
+        return [_answer(policy, *asked) for asked in zip(self._observations, requests, strict=True)]
 
 
 def _answer(policy: TokenPolicy, observation: Observation, request: ChunkRequest) -> Prediction:

@@ -10,7 +10,7 @@ from dvla_ros.evaluation.decode.counted import counted_work
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.published.recognise import read_setup
 from dvla_ros.training.batch import example_noise, losses
-from dvla_ros.training.published.agreement import agreement
+from dvla_ros.training.published.agreement import Teacher
 from dvla_ros.training.published.families import blank_batch
 from dvla_ros.training.published.fine_tuning import FineTuning
 from dvla_ros.training.published.flops import Utilisation, model_flop
@@ -42,9 +42,10 @@ def test_a_converted_network_is_compared_with_its_teacher(checkpoint, deployment
     )
     source = recorded(read_setup(checkpoint("llada_vla"), deployment("llada_vla")))
     frames = [source.frame(row).observation for row in range(2)]
-    itself = agreement(teacher, teacher, frames)
+    asked = Teacher(teacher, frames)
+    itself = asked.agreement(teacher)
     assert (itself.frames, itself.tokens, itself.chunks) == (2, 1.0, 1.0) and not itself.distance.any()
-    before = agreement(teacher, converted, frames)
+    before = asked.agreement(converted)
     assert before.tokens < 1.0 and before.chunks < 1.0 and before.distance.max() > 0
     with pytest.raises(ConfigurationError, match="no frames"):
-        agreement(teacher, converted, [])
+        Teacher(teacher, [])
