@@ -43,6 +43,7 @@ def shipped():
     return load_policy(shipped_checkpoint("dd_vla"))
 
 
+@pytest.mark.timeout(240)
 def test_the_shipped_policy_picks_up_the_cube_it_is_asked_for(shipped):
     config = SimulateConfig(tasks=("pick_red", "pick_green", "pick_blue"), episodes=6, seed=40)
     outcomes = [e.outcome for e in SimulatedEpisodes(shipped, config).run()]
