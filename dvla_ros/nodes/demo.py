@@ -10,11 +10,11 @@ import tyro
 from rich.console import Console
 from rich.status import Status
 
-from dvla_ros.errors import ConfigurationError, DvlaError, NodeError, ObservationError
+from dvla_ros.errors import DvlaError, NodeError, ObservationError
 from dvla_ros.evaluation.ros_episode import RosEpisode
 from dvla_ros.msg import TaskStatus
 from dvla_ros.nodes.demo_report import DemoFiles, result, write_result
-from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
+from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner, require_episodes
 from dvla_ros.nodes.film_maker import FilmMaker
 from dvla_ros.nodes.interruption import Interruption
 from dvla_ros.nodes.launch_arguments import AUTO
@@ -59,12 +59,7 @@ class DemoConfig:
     time_limit: float = 25.0
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or self.seed < 0:
-            raise ConfigurationError(
-                f"episodes must be 1 or more and seed 0 or more, got {self.episodes}, {self.seed}."
-            )
-        if not self.time_limit > 0.0:
-            raise ConfigurationError(f"time_limit must be positive, got {self.time_limit}.")
+        require_episodes(self.episodes, self.seed, self.time_limit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dvla_ros.errors import ConfigurationError, DvlaError, NodeError, ObservationError
 from dvla_ros.evaluation.ros_episode import append_episode
-from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner
+from dvla_ros.nodes.episode_runner import EpisodeRequest, EpisodeRunner, require_episodes
 from dvla_ros.nodes.interruption import Interruption
 from dvla_ros.nodes.launch_arguments import EXPERT
 from dvla_ros.nodes.recording import NODE
@@ -49,12 +49,7 @@ class DemonstrateConfig:
     compressed: bool = False
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or self.seed < 0:
-            raise ConfigurationError(
-                f"episodes must be 1 or more and seed 0 or more, got {self.episodes}, {self.seed}."
-            )
-        if not self.time_limit > 0.0:
-            raise ConfigurationError(f"time_limit must be positive, got {self.time_limit}.")
+        require_episodes(self.episodes, self.seed, self.time_limit)
         if self.out.exists():
             raise ConfigurationError(f"{self.out} exists already; name another folder.")
 

@@ -13,7 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 
 from dvla_ros.action import RunPolicy
-from dvla_ros.errors import NodeError
+from dvla_ros.errors import ConfigurationError, NodeError
 from dvla_ros.evaluation.ros_episode import RosEpisode
 from dvla_ros.msg import TaskStatus
 from dvla_ros.nodes.chunk_monitor import ChunkMonitor
@@ -38,6 +38,18 @@ class EpisodeRequest:
     seed: int
     instruction: str
     time_limit_s: float
+
+
+def require_episodes(episodes: int, seed: int, time_limit_s: float) -> None:
+    """Check how many episodes from which seed on, and the limit of each in simulated seconds.
+
+    Raises:
+        ConfigurationError: A number is out of range.
+    """
+    if episodes < 1 or seed < 0:
+        raise ConfigurationError(f"episodes must be 1 or more and seed 0 or more, got {episodes}, {seed}.")
+    if not time_limit_s > 0.0:
+        raise ConfigurationError(f"time_limit must be positive, got {time_limit_s}.")
 
 
 @dataclass(frozen=True)
