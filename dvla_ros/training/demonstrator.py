@@ -18,7 +18,7 @@ from dvla_ros.simulation.tasks import task_for_instruction
 from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
 
 HORIZON = 60
-"""Rows of a chunk; the longest episodes take 45 of them."""
+"""Rows of a chunk; a way that is longer ends there."""
 _NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 _AFTER_SUCCESS = 3
 _NOISE_M = 0.005
@@ -49,12 +49,12 @@ class Demonstrator:
         self._scene = scene
         self._simulation = Simulation()
         self._arm = BridgeArm(self._simulation)
-        self._way: np.ndarray | None = None
-        self._began = 0.0
+        self._rehearsed: tuple[str, int] | None = None
+        self._way, self._began = np.empty((0, 7)), 0.0
 
     def reset(self) -> None:
         """A new run."""
-        self._way = None
+        self._rehearsed = None
 
     def predict(
         self,
@@ -69,8 +69,9 @@ class Demonstrator:
         """The episode's way; see `Policy.predict`. Scene and task decide the style, not `seed`.
 
         Raises:
-            ActionError: There are frozen rows: an expert that plays a whole episode begins at rest.
-            SimulationError: The sentence is no simulated task's, or another one's than the scene's.
+            ActionError: There are frozen rows, and an expert that plays a whole episode begins at rest; or the sentence
+                is of another task than the scene's.
+            SimulationError: The sentence is no simulated task's.
         """
         if frozen_actions is not None and len(frozen_actions):
             raise ActionError("The scripted expert begins at rest and takes no frozen rows; use replanning:=sync.")
@@ -78,8 +79,9 @@ class Demonstrator:
         asked = task_for_instruction(observation.instruction).name
         if asked != task:
             raise ActionError(f"The scene is laid out for {task}, asked for is {asked}; reset it to that task.")
-        if self._way is None:
+        if self._rehearsed != (task, number):
             self._way, self._began = self.rehearse(task, number), observation.stamp
+            self._rehearsed = (task, number)
         rows = self._from_here(observation)
         return Prediction(
             actions=rows.astype(np.float32),
@@ -93,7 +95,6 @@ class Demonstrator:
 
     def _from_here(self, observation: Observation) -> np.ndarray:
         """The rest of the way `[H, 7]`, from the row nearest to the arm among those that were due by now."""
-        assert self._way is not None
         due = int(np.clip((observation.stamp - self._began) / ACTION_DT, 0, HORIZON - 1)) + 1
         beside = np.linalg.norm(self._way[:due, :3] - observation.state[:3], axis=1)
         wrong = _GRIPPER_M * np.abs(self._way[:due, 6] - observation.state[6])

@@ -59,6 +59,15 @@ def test_a_run_goes_on_where_rows_were_dropped(demonstrator):
     assert np.array_equal(demonstrator.predict(seen(asked)).actions, way)
 
 
+def test_another_scene_in_the_same_run_has_its_own_way():
+    scenes = [SEED, SEED + 1]
+    demonstrator = Demonstrator(lambda: ("pick_red", scenes.pop(0)))
+    asked = seen("pick up the red cube")
+    demonstrator.predict(asked)
+    other = demonstrator.rehearse("pick_red", SEED + 1).astype(np.float32)
+    assert np.array_equal(demonstrator.predict(asked).actions, other)
+
+
 def test_what_the_scene_is_not_laid_out_for_is_refused(demonstrator):
     with pytest.raises(ActionError, match="laid out for pick_red, asked for is push_red_left"):
         demonstrator.predict(seen("push the red cube to the left"))
