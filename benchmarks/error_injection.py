@@ -29,10 +29,8 @@ from dvla_ros.evaluation.opened_policy import OpenedPolicy
 from dvla_ros.evaluation.repair import Repair, count_repair, summarise_repairs
 from dvla_ros.evaluation.variants import CHECKPOINTS, REPAIR_VARIANTS, Variant, chosen
 from dvla_ros.provenance import machine_line
-from dvla_ros.simulation.tasks import tasks_of
+from dvla_ros.simulation.tasks import FIRST_TRAINING_SEED, tasks_of
 
-FIRST_TRAINING_SEED = 1_000_000
-"""Demonstrations are made in scenes from this seed on; see `training/collect.py`."""
 LABELLED = 8
 """Actions of the expert's chunks; a policy of a shorter horizon is compared with the first ones."""
 PART = "error injection"

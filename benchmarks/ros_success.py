@@ -27,10 +27,8 @@ from dvla_ros.nodes.launch_arguments import AUTO
 from dvla_ros.nodes.session import Session, simulated_robot, weights_digest
 from dvla_ros.provenance import machine_line
 from dvla_ros.simulation.scene import COLOURS
-from dvla_ros.simulation.tasks import task_named, tasks_of
+from dvla_ros.simulation.tasks import FIRST_TRAINING_SEED, task_named, tasks_of
 
-FIRST_TRAINING_SEED = 1_000_000
-"""Demonstrations are made in scenes from this seed on; see `training/collect.py`."""
 READY_S = 180.0
 console = Console(soft_wrap=True)
 

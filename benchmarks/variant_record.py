@@ -10,9 +10,9 @@ from rich.progress import Progress
 from dvla_ros.control.replanning import ReplanningConfig
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.simulated import SimulateConfig
-from dvla_ros.evaluation.variant_record import FIRST_TRAINING_SEED, VariantRecord, run_missing
+from dvla_ros.evaluation.variant_record import VariantRecord, run_missing
 from dvla_ros.evaluation.variants import CHECKPOINTS, Variant
-from dvla_ros.simulation.tasks import tasks_of
+from dvla_ros.simulation.tasks import FIRST_TRAINING_SEED, tasks_of
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dvla_ros.evaluation.conditions import Condition
 from dvla_ros.evaluation.episode_workers import EpisodeJob, run_jobs
 from dvla_ros.evaluation.simulated import SimulateConfig
 from dvla_ros.evaluation.simulated_record import read_record
-from dvla_ros.evaluation.variant_record import FIRST_TRAINING_SEED, VariantRecord, record_file
+from dvla_ros.evaluation.variant_record import VariantRecord, record_file
 from dvla_ros.evaluation.variants import Variant
 from dvla_ros.policies.checkpoint import read_config
-from dvla_ros.simulation.tasks import ALL_FAMILIES, task_named
+from dvla_ros.simulation.tasks import ALL_FAMILIES, FIRST_TRAINING_SEED, task_named
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from dvla_ros.evaluation.simulated_record import append_episode, conditions_dige
 from dvla_ros.evaluation.variants import Variant
 from dvla_ros.policies.load import load_policy
 
-FIRST_TRAINING_SEED = 1_000_000
-"""Demonstrations are made in scenes from this seed on; see `training/collect.py`."""
 Recorded = Mapping[str, Mapping[tuple[str, int], Episode]]
 """Episodes by the digest of their conditions, then by task and scene seed."""
 

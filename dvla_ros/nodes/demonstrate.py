@@ -16,10 +16,8 @@ from dvla_ros.nodes.interruption import Interruption
 from dvla_ros.nodes.launch_arguments import EXPERT
 from dvla_ros.nodes.recording import NODE
 from dvla_ros.nodes.session import simulated_robot
-from dvla_ros.simulation.tasks import task_named, tasks_of
+from dvla_ros.simulation.tasks import FIRST_TRAINING_SEED, task_named, tasks_of
 
-FIRST_SEED = 1_000_000
-"""Evaluation takes the scenes below."""
 READY_S = 180.0
 
 console = Console(soft_wrap=True)
@@ -44,7 +42,7 @@ class DemonstrateConfig:
     out: Path
     episodes: int = 20
     tasks: tuple[str, ...] = ()
-    seed: int = FIRST_SEED
+    seed: int = FIRST_TRAINING_SEED
     time_limit: float = 14.0
     compressed: bool = False
 

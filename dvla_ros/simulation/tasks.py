@@ -20,6 +20,9 @@ _NOUNS = ("cube", "block")
 _STILL = 0.03
 _LEVEL = 0.012
 
+FIRST_TRAINING_SEED = 1_000_000
+"""Demonstrations are made in scenes from this seed on; evaluation takes those below, so that none was trained on."""
+
 
 @dataclass(frozen=True)
 class SceneState:

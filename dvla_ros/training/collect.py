@@ -16,7 +16,7 @@ from dvla_ros.simulation.cameras import CameraRig
 from dvla_ros.simulation.expert import Expert, draw_style, plain_style, yaw_of
 from dvla_ros.simulation.scene import CAMERAS
 from dvla_ros.simulation.simulation import Simulation
-from dvla_ros.simulation.tasks import FAMILIES, TASKS, PutOnPlate, Stack, Task, task_named
+from dvla_ros.simulation.tasks import FAMILIES, FIRST_TRAINING_SEED, TASKS, PutOnPlate, Stack, Task, task_named
 from dvla_ros.simulation.teleop import ACTION_DT, BridgeArm
 from dvla_ros.training.shard import FUTURE_SIZE, HORIZON, Frame, Manifest, write_shard
 
@@ -32,8 +32,6 @@ _MOST_FROZEN, _LEFT_TO_DECIDE = 5, 3
 """Actions of a label that may be decided already, and how many at least are not."""
 _SHORTEST = _LEFT_TO_DECIDE + 1
 _NEW_STYLE = 0.3
-_FIRST_TRAINING_SEED = 1_000_000
-"""Scenes for evaluation are drawn from seeds below this one, so that no evaluation scene is ever trained on."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class Collector:
         """One episode's frames and whether it ended in success."""
         rng = np.random.default_rng([number, 7])
         task = self._draw_task(rng)
-        self._simulation.reset(task.name, _FIRST_TRAINING_SEED + number)
+        self._simulation.reset(task.name, FIRST_TRAINING_SEED + number)
         self._arm.restart()
         expert = self._expert(task, rng)
         noise = max(0.0, rng.uniform(-0.4, 1.0)) * self._config.noise_m

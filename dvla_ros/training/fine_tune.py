@@ -19,6 +19,7 @@ from dvla_ros.policies.published.layout import Setup
 from dvla_ros.policies.published.load import inference_dtype
 from dvla_ros.policies.published.recognise import read_setup
 from dvla_ros.policies.token_policy import TokenPolicy
+from dvla_ros.training.agreement import Teacher
 from dvla_ros.training.augmentation import published_augmentation, unchanged
 from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.data_sources import prepared_sources
@@ -29,7 +30,6 @@ from dvla_ros.training.fine_tune_config import FineTuneConfig
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
 from dvla_ros.training.plain_examples import PlainExamples
 from dvla_ros.training.processes import make_accelerator, number_of_processes
-from dvla_ros.training.published.agreement import Agreement, Teacher
 from dvla_ros.training.published.demonstrated import DemonstratedFrames, numbered_examples
 from dvla_ros.training.published.fine_tuning import FineTuning
 from dvla_ros.training.published.flops import Utilisation, model_flop
@@ -91,7 +91,6 @@ class FineTuner:
             accelerator.process_index,
             accelerator.gradient_accumulation_steps,
         )
-        self.before: Agreement | None = None
         self.utilisation: Utilisation | None = None
         if config.peak_tflops:
             peak = config.peak_tflops * 1e12
@@ -100,6 +99,8 @@ class FineTuner:
         tuning = FineTuning(setup, setup.network(accelerator.device, dtype), preset)
         self._examples = _examples(tuning, demonstrations, config.seed)
         validation = self._validation(setup.spec.horizon, accelerator.is_main_process)
+        teacher = None if validation is None else validation.teacher
+        self.before = None if teacher is None else teacher.agreement(self._policy(self._deployment))
         loop = TrainingLoop(self._settings, self._subject(tuning), self._supply, folder, accelerator)
         self.run = Run(loop, folder, accelerator, config.resume, validation)
 
@@ -164,9 +165,7 @@ class FineTuner:
         if self._deployment.attention != CONVERTED_ATTENTION or not is_first:
             return validation
         observations = observations_of(demonstrations, config.validation_frames)
-        teacher = Teacher(self._policy(replace(self._deployment, attention="")), observations)
-        self.before = teacher.agreement(self._policy(self._deployment))
-        return replace(validation, teacher=teacher)
+        return replace(validation, teacher=Teacher(self._policy(replace(self._deployment, attention="")), observations))
 
     def _policy(self, deployment: Deployment) -> TokenPolicy:
         """The checkpoint that the run starts from."""

@@ -12,8 +12,8 @@ from dvla_ros.policies.base import Policy
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.token_policy import TokenPolicy
 from dvla_ros.simulation.tasks import tasks_of
+from dvla_ros.training.agreement import Teacher
 from dvla_ros.training.demonstrations import Demonstrations
-from dvla_ros.training.published.agreement import Teacher
 
 _MILLIMETRES = 1e3
 _GRIPPER = 6

@@ -28,12 +28,12 @@ class ExpectedValue:
             raise ConfigurationError(
                 "expectation needs tokens that stand for a number each, and FAST tokens do not: set expectation=0."
             )
-        self._weight, self._centres = weight, centres
+        self._centres = centres if weight > 0 else None
         self.weights: Mapping[str, float] = {self.NAME: weight} if weight > 0 else {}
 
     def counts(self, count: Tensor) -> Mapping[str, Tensor]:
         """What the sum is divided by."""
-        return {self.NAME: count} if self._weight > 0 else {}
+        return {} if self._centres is None else {self.NAME: count}
 
     def sums(self, log_p: Tensor, tokens: Tensor, share: Tensor) -> Mapping[str, Tensor]:
         """The sum over tokens.
@@ -43,7 +43,7 @@ class ExpectedValue:
             tokens: int64 `[B, L]`, the right ones.
             share: float `[B, L]`, what each counts.
         """
-        if self._weight <= 0 or self._centres is None:
+        if self._centres is None:
             return {}
         centres = self._centres.to(log_p.device)
         error = (torch.exp(log_p) @ centres - centres[tokens]).abs()

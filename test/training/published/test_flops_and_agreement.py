@@ -9,8 +9,8 @@ from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.decode.counted import counted_work
 from dvla_ros.policies.load import load_policy
 from dvla_ros.policies.published.recognise import read_setup
+from dvla_ros.training.agreement import Teacher
 from dvla_ros.training.batch import example_noise, losses
-from dvla_ros.training.published.agreement import Teacher
 from dvla_ros.training.published.families import blank_batch
 from dvla_ros.training.published.fine_tuning import FineTuning
 from dvla_ros.training.published.flops import Utilisation, model_flop
