@@ -7,6 +7,7 @@ Every episode is written to a JSON-lines file at once; the same command again go
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    which = {"system": config.system, "checkpoint": config.checkpoint, "seed": config.seed}
+    words = shlex.join(sys.argv[1:] if arguments is None else arguments)
+    which = {"command": f"benchmarks/ros_success.py {words}", "system": config.system, "checkpoint": config.checkpoint, "seed": config.seed}
     summary = {"machine": machine_line(), **which, **summarise(episodes)}
     print_tables(summary)
     if config.json is not None:

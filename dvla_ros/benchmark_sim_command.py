@@ -1,6 +1,7 @@
 """`dvla benchmark-sim`: success of systems and decoders in simulation, under conditions that no demonstration had."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def benchmark_sim(words: Sequence[str], prog: str = "dvla benchmark-sim") -> int
     figures = figures_of(comparison.cells)
     if not figures:
         raise ConfigurationError(f"Nothing is recorded in {options.record} for these scenes; run without --no-run.")
-    publish(figures, comparison, options, f"{prog} {' '.join(words)}".strip())
+    publish(figures, comparison, options, f"{prog} {shlex.join(words)}".strip())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The sub-commands of `dvla` about checkpoints: look into one, record its golden chunk, write a fresh one."""
+"""The sub-commands of `dvla` about checkpoints: look into one, write its card, record its golden chunk, write a fresh one."""
 
 import json
 from collections.abc import Sequence
@@ -52,6 +52,31 @@ def inspect_checkpoint(words: Sequence[str]) -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(found.to_json(), indent=1) + "\n")
     return 1 if found.problems else 0
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Write a checkpoint's README.md, or bring its parts up to date: what it is, how it was trained, how well it works.
+
+    Attributes:
+        checkpoint: The folder.
+        deployment: YAML file that says how a published checkpoint is used.
+        results: Files of figures: those of `dvla benchmark-sim --json` and `benchmarks/ros_success.py --json`.
+    """
+
+    checkpoint: tyro.conf.Positional[Path]
+    deployment: Path | None = None
+    results: tuple[Path, ...] = ()
+
+
+def model_card(words: Sequence[str]) -> int:
+    """`dvla model-card`."""
+    options = tyro.cli(ModelCard, args=words, prog="dvla model-card")
+    from dvla_ros.evaluation.model_card import write_card
+
+    card = write_card(options.checkpoint, _deployment(options.deployment), options.results)
+    console.print(f"Wrote {card}.")
+    return 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from dvla_ros.checkpoint_commands import fresh_checkpoint, golden, inspect_checkpoint
+from dvla_ros.checkpoint_commands import fresh_checkpoint, golden, inspect_checkpoint, model_card
 from dvla_ros.errors import DvlaError
 
 console = Console()
@@ -322,6 +322,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
     "stats": ("check recordings or a data set, and write its statistics", _stats),
     "simulate": ("measure a policy's success in simulation, without ROS", _simulate),
+    "model-card": ("write or renew a checkpoint's README.md: contents, training, results", model_card),
     "inspect-checkpoint": ("say what a checkpoint is, without loading it", inspect_checkpoint),
     "golden": ("record what a checkpoint answers, to be asked again at every start", golden),
     "fresh-checkpoint": ("write random weights in the layout of a published system", fresh_checkpoint),

@@ -33,6 +33,7 @@ OPTIONS = {
     "folder json plot growth-plot write",
     "benchmark-sim": "sets only checkpoint tasks episodes seed conditions whole-chunks time-limit workers device run "
     "checkpoints record json plot fall-off-plot write part",
+    "model-card": "deployment results",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",
     "fresh-checkpoint": "system size seed",

@@ -15,7 +15,7 @@ import yaml
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
 from dvla_ros.benchmark_command import Benchmark
 from dvla_ros.benchmark_sim_command import BenchmarkSim
-from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint
+from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint, ModelCard
 from dvla_ros.cli import Collect, Simulate
 from dvla_ros.control.controller_config import ControllerConfig
 from dvla_ros.control.safety import SafetyConfig
@@ -90,6 +90,7 @@ OPTIONS = {
     "dvla convert": (Convert,),
     "dvla stats": (Stats,),
     "dvla evaluate": (Evaluate,),
+    "dvla model-card": (ModelCard,),
     "dvla inspect-checkpoint": (InspectCheckpoint,),
     "dvla golden": (Golden,),
     "dvla fresh-checkpoint": (FreshCheckpoint,),

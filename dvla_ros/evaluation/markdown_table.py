@@ -33,6 +33,11 @@ class FigureTable:
         return "\n".join([_line(self.headings), "|" + "---|" * len(self.headings), *map(_line, self.rows)])
 
 
+def has_part(path: Path, name: str) -> bool:
+    """Whether a page has a place for a part, see `rewrite_part`."""
+    return f"<!-- {name}: begin -->" in path.read_text()
+
+
 def rewrite_part(path: Path, name: str, content: str) -> None:
     """Replace what stands in a page between `<!-- name: begin -->` and `<!-- name: end -->`.
 

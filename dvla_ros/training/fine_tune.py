@@ -27,6 +27,7 @@ from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
 from dvla_ros.training.example_loader import ExampleLoader, NumberedExamples
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.fine_tune_config import FineTuneConfig
+from dvla_ros.training.history import read_history
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
 from dvla_ros.training.plain_examples import PlainExamples
 from dvla_ros.training.processes import make_accelerator, number_of_processes
@@ -204,6 +205,7 @@ class FineTuner:
             save_every=config.save_every,
             report_every=config.report_every,
             identity={**identity(config), "examples": examples, "frames": frames},
+            before=read_history(config.checkpoint),
         )
 
 

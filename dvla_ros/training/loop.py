@@ -11,9 +11,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dvla_ros import __version__
 from dvla_ros.errors import TrainingError
+from dvla_ros.provenance import machine_name
 from dvla_ros.training.average import WeightAverage
 from dvla_ros.training.batch import NumberedBatch, example_noise, losses_of
+from dvla_ros.training.history import Stage, write_history
 from dvla_ros.training.learning_rate import Schedule, learning_rate_share
 from dvla_ros.training.processes import keeping_gradients, mean_over_all, place
 from dvla_ros.training.progress import Progress, RunningMeans
@@ -47,6 +50,7 @@ class LoopSettings:
         save_every: Steps between checkpoints.
         report_every: Steps between reports.
         identity: What a run that goes on must have in common with the one before, by name.
+        before: The runs that led to the weights that this one starts from.
     """
 
     steps: int
@@ -66,6 +70,7 @@ class LoopSettings:
     save_every: int
     report_every: int
     identity: Mapping[str, Any]
+    before: tuple[Stage, ...] = ()
 
 
 class TrainingLoop:
@@ -217,10 +222,17 @@ class TrainingLoop:
 
             def write(path: Path) -> None:
                 self._subject.write(path, average)
+                write_history(path, (*self.settings.before, self._stage()))
                 write_state(path / RESUME, tensors, self.values)
 
             self._folder.write(self.values.step, write)
         self._accelerator.wait_for_everyone()
+
+    def _stage(self) -> Stage:
+        values, processes = self.values, self._accelerator.num_processes
+        return Stage(
+            values.settings, values.step, processes, values.seconds, values.means, machine_name(), __version__
+        )
 
     def _choose(self, step: int, validate: Callable[[int], float | None] | None) -> None:
         """Validate a step, put the best checkpoint on top, remove old ones."""

@@ -25,6 +25,7 @@ from dvla_ros.training.example_loader import ExampleLoader, NumberedExamples
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.examples import Examples
 from dvla_ros.training.frame_tensors import FrameTensors
+from dvla_ros.training.history import read_history
 from dvla_ros.training.learner import SmallLearner, SmallReasoningLearner
 from dvla_ros.training.loop import LoopSettings, TrainingLoop
 from dvla_ros.training.processes import make_accelerator
@@ -119,6 +120,7 @@ class Trainer:
             save_every=config.save_every,
             report_every=config.report_every,
             identity={**identity(config), "examples": self._share.global_batch, "frames": len(self.examples)},
+            before=read_history(config.init or config.backbone),
         )
 
 
