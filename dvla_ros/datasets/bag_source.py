@@ -28,7 +28,8 @@ _CAMERA_TOPIC = re.compile(r"/(\w+)_camera/image_raw(/compressed)?")
 _USUAL_ORDER = ("front", "wrist")
 _UNSAID = "(nothing was asked)"
 """Stands in for a missing sentence while observations are made: they are refused without one."""
-_NO_ACTION = "have no action at their time."
+_NO_ACTION = "no action"
+"""A frame's problem that nearly every episode has: before the first command and after the last one there is none."""
 _FEWEST = 2
 """Fewer frames than this in a row are no trajectory."""
 
@@ -62,6 +63,7 @@ class BagSource:
         self.cameras = options.cameras
         self.convention = ""
         self._episodes: list[list[RecordedEpisode]] = []
+        self._without_action = {}
         for path in self._bags:
             with Bag(path) as bag:
                 self._look_into(bag)
@@ -80,11 +82,17 @@ class BagSource:
     def trajectories(self) -> Iterator[Trajectory]:
         """All trajectories; holes divide an episode into several."""
         number = 0
+        self._without_action: dict[int, int] = {}
         for path, episodes in zip(self._bags, self._episodes, strict=True):
             with Bag(path) as bag:
                 yield from self._of_bag(bag, episodes, number)
                 self._warn(bag)
             number += len(episodes)
+        if self._without_action:
+            self.warnings.append(
+                f"{sum(self._without_action.values())} frames, in {len(self._without_action)} of {number} episodes, are "
+                "left out because nothing was commanded then; some at both ends of an episode are usual."
+            )
 
     def stream_times(self) -> Iterator[dict[str, StreamTimes]]:
         """Stamps of the cameras' and joints' messages of each bag, by topic."""
@@ -164,8 +172,14 @@ class BagSource:
                 run = _Frames([], [], PictureSpool())
         if len(run.states) >= _FEWEST:
             yield run
-        if problems:
-            self.warnings.append(f"Episode {number}: {len(problems)} of {count} frames are left out: {_told(problems)}")
+        without_observation = [problem for problem in problems if problem != _NO_ACTION]
+        if len(without_observation) < len(problems):
+            self._without_action[number] = len(problems) - len(without_observation)
+        if without_observation:
+            self.warnings.append(
+                f"Episode {number}: {len(without_observation)} of {count} frames are left out, having no observation, "
+                f"the first because: {without_observation[0]}"
+            )
 
     def _keep(self, run: _Frames, action: np.ndarray, observation: Observation) -> None:
         run.states.append(observation.state)
@@ -214,15 +228,6 @@ def _problem(action: np.ndarray, observation: Observation | ObservationError) ->
     if isinstance(observation, ObservationError):
         return str(observation)
     return "" if np.isfinite(action).all() else _NO_ACTION
-
-
-def _told(problems: Sequence[str]) -> str:
-    """Why frames were left out, in words."""
-    without_action = sum(problem == _NO_ACTION for problem in problems)
-    others = [problem for problem in problems if problem != _NO_ACTION]
-    parts = [f"{without_action} {_NO_ACTION}"] if without_action else []
-    parts += [f"{len(others)} have no observation, the first because: {others[0]}"] if others else []
-    return " ".join(parts)
 
 
 def _one_size(pictures: list[np.ndarray], cameras: tuple[str, ...]) -> np.ndarray:

@@ -171,6 +171,13 @@ def test_a_hole_divides_an_episode_and_is_told(tmp_path):
     assert any("front" in warning and "left out" in warning for warning in source.warnings)
 
 
+def test_frames_before_the_first_command_are_told_once_for_all_episodes(bag):
+    source = BagSource([bag], ReadOptions(pictures=False))
+    frames = sum(len(trajectory) for trajectory in source.trajectories())
+    (told,) = (warning for warning in source.warnings if "nothing was commanded" in warning)
+    assert "in 3 of 3 episodes" in told and int(told.split()[0]) >= 3 and frames > 3 * 20
+
+
 def test_bad_recordings_are_told_by_stats(tmp_path):
     unclear = [one for one in messages(1, ("",)) if one[0] != TOPICS.instruction]
     result = tmp_path / "result.json"
