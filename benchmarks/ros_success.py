@@ -87,7 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     words = shlex.join(sys.argv[1:] if arguments is None else arguments)
-    which = {"command": f"benchmarks/ros_success.py {words}", "system": config.system, "checkpoint": config.checkpoint, "seed": config.seed}
+    which = {
+        "command": f"benchmarks/ros_success.py {words}",
+        "system": config.system,
+        "checkpoint": config.checkpoint,
+        "seed": config.seed,
+    }
     summary = {"machine": machine_line(), **which, **summarise(episodes)}
     print_tables(summary)
     if config.json is not None:

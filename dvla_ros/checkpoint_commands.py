@@ -1,4 +1,4 @@
-"""The sub-commands of `dvla` about checkpoints: look into one, write its card, record its golden chunk, write a fresh one."""
+"""The sub-commands of `dvla` about checkpoints: look into one, write its card or its golden chunk, make a fresh one."""
 
 import json
 from collections.abc import Sequence

@@ -40,7 +40,8 @@ class Convert:
         actions: Source of the actions in a recording: best, chunks, joint_targets, ee_pose, ee_delta or measured.
         stamp_source: Times of a recording's cameras and joints: those of their headers, or of their arrival (receive).
         gap_s: Silence in a recording that ends an episode, in seconds.
-        lag_s: How far the recorded arm is behind its command, in seconds: actions lead on from where pictures show it.
+        lag_s: How far the recorded arm is behind its command, in seconds: actions lead on from where pictures show it;
+            auto finds it in the recording.
         only_successes: Leave out episodes of the simulated scene that did not end as asked.
         idle: Frames in which nothing is commanded: keep, trim (at both ends of an episode) or drop (all).
         validation: Share of the episodes to keep back for validation.
@@ -62,7 +63,7 @@ class Convert:
     actions: str = "best"
     stamp_source: Literal["header", "receive"] = "header"
     gap_s: float = 2.0
-    lag_s: float = 0.0
+    lag_s: float | Literal["auto"] = 0.0
     only_successes: bool = False
     idle: Literal["keep", "trim", "drop"] = "keep"
     validation: float = 0.0

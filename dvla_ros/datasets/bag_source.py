@@ -1,7 +1,7 @@
 """Recordings (rosbag2) as trajectories: observations at a fixed rate, and what was commanded from each to the next."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ from dvla_ros.control.alignment_config import AlignmentConfig
 from dvla_ros.control.chunk import ControlMode
 from dvla_ros.control.observation import Observation
 from dvla_ros.datasets.checks.streams import StreamTimes
+from dvla_ros.datasets.lag import tracking_lag
 from dvla_ros.datasets.pictures import PictureSpool, no_pictures, resized
 from dvla_ros.datasets.read_options import BRIDGE_FPS, ReadOptions
 from dvla_ros.datasets.stream_times import stream_times
@@ -21,7 +22,7 @@ from dvla_ros.recordings.bag import Bag
 from dvla_ros.recordings.episode_marks import successes
 from dvla_ros.recordings.episodes import RecordedEpisode, episodes_of
 from dvla_ros.recordings.observations import observations
-from dvla_ros.recordings.recorded_actions import ActionTrack, action_tracks, best_track
+from dvla_ros.recordings.recorded_actions import MEASURED, ActionTrack, action_tracks, best_track
 from dvla_ros.recordings.topics import RecordedTopics
 
 _CAMERA_TOPIC = re.compile(r"/(\w+)_camera/image_raw(/compressed)?")
@@ -63,10 +64,14 @@ class BagSource:
         self.cameras = options.cameras
         self.convention = ""
         self._episodes: list[list[RecordedEpisode]] = []
-        self._without_action = {}
+        self._lags: list[float] = []
+        self._without_action: dict[int, int] = {}
         for path in self._bags:
             with Bag(path) as bag:
                 self._look_into(bag)
+        if options.lag_s == "auto":
+            told = ", ".join(f"{lag:.2f}" for lag in self._lags)
+            self.convention += f"; the arm is {told} s behind its command"
         if not self.episodes:
             raise RecordingError(f"{', '.join(map(str, bags))}: there is no episode in it.")
 
@@ -82,16 +87,16 @@ class BagSource:
     def trajectories(self) -> Iterator[Trajectory]:
         """All trajectories; holes divide an episode into several."""
         number = 0
-        self._without_action: dict[int, int] = {}
-        for path, episodes in zip(self._bags, self._episodes, strict=True):
+        self._without_action = {}
+        for path, episodes, lag in zip(self._bags, self._episodes, self._lags, strict=True):
             with Bag(path) as bag:
-                yield from self._of_bag(bag, episodes, number)
+                yield from self._of_bag(bag, episodes, number, lag)
                 self._warn(bag)
             number += len(episodes)
         if self._without_action:
             self.warnings.append(
-                f"{sum(self._without_action.values())} frames, in {len(self._without_action)} of {number} episodes, are "
-                "left out because nothing was commanded then; some at both ends of an episode are usual."
+                f"{sum(self._without_action.values())} frames, in {len(self._without_action)} of {number} episodes, "
+                "are left out because nothing was commanded then; some at both ends of an episode are usual."
             )
 
     def stream_times(self) -> Iterator[dict[str, StreamTimes]]:
@@ -110,7 +115,8 @@ class BagSource:
                 "to read with --cameras."
             )
         self.cameras = cameras
-        track = self._track(bag)
+        tracks = action_tracks(bag, self.topics())
+        track = self._chosen(tracks, bag)
         if self.convention and track.convention != self.convention:
             self.warnings.append(f"{bag.path}: actions are {track.convention}, in another bag {self.convention}.")
         self.convention = self.convention or track.convention
@@ -122,9 +128,17 @@ class BagSource:
                 self.warnings.append(f"{bag.path}: {len(episodes) - len(kept)} episodes without success are left out.")
             episodes = kept
         self._episodes.append(episodes)
+        self._lags.append(self._lag(tracks, track, episodes))
 
-    def _track(self, bag: Bag) -> ActionTrack:
-        tracks = action_tracks(bag, self.topics())
+    def _lag(self, tracks: Mapping[str, ActionTrack], track: ActionTrack, episodes: Sequence[RecordedEpisode]) -> float:
+        lag = self._options.lag_s
+        if lag != "auto":
+            return lag
+        if MEASURED not in tracks or track is tracks[MEASURED]:
+            return 0.0
+        return tracking_lag(track, tracks[MEASURED], episodes)
+
+    def _chosen(self, tracks: Mapping[str, ActionTrack], bag: Bag) -> ActionTrack:
         if self._options.actions == "best":
             return best_track(tracks)
         if self._options.actions not in tracks:
@@ -133,8 +147,8 @@ class BagSource:
             )
         return tracks[self._options.actions]
 
-    def _of_bag(self, bag: Bag, episodes: Sequence[RecordedEpisode], first: int) -> Iterator[Trajectory]:
-        track, dt = self._track(bag), 1.0 / self.fps
+    def _of_bag(self, bag: Bag, episodes: Sequence[RecordedEpisode], first: int, lag: float) -> Iterator[Trajectory]:
+        track, dt = self._chosen(action_tracks(bag, self.topics()), bag), 1.0 / self.fps
         anchors = [_anchors(episode, dt) for episode in episodes]
         owner = [index for index, times in enumerate(anchors) for _ in times]
         seen = observations(
@@ -142,7 +156,7 @@ class BagSource:
         )
         for index, group in groupby(zip(owner, seen, strict=True), key=lambda pair: pair[0]):
             episode = episodes[index]
-            actions = track.rows(episode.start - self._options.lag_s, dt, len(anchors[index]), ControlMode.EE_DELTA)
+            actions = track.rows(episode.start - lag, dt, len(anchors[index]), ControlMode.EE_DELTA)
             number = first + index
             for frames in self._runs(number, actions, (found for _, (_, found) in group)):
                 yield Trajectory(

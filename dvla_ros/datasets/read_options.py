@@ -1,6 +1,7 @@
 """How a source is read, whatever kind it is."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dvla_ros.datasets.idle import IdleFrames
 from dvla_ros.errors import ConfigurationError
@@ -28,7 +29,7 @@ class ReadOptions:
             see `AlignmentConfig`.
         gap_s: Silence in a recording that ends an episode, in s.
         lag_s: How far behind its command the arm of a recording is, in s: its actions are those that lead on from where
-            the pictures show it.
+            the pictures show it; "auto" finds it, see `tracking_lag`.
         only_successes: Leave out recorded episodes of the simulated scene that did not end as asked.
         idle: What happens to frames in which nothing is commanded.
 
@@ -45,7 +46,7 @@ class ReadOptions:
     actions: str = "best"
     stamp_source: str = "header"
     gap_s: float = 2.0
-    lag_s: float = 0.0
+    lag_s: float | Literal["auto"] = 0.0
     only_successes: bool = False
     idle: IdleFrames = "keep"
 
@@ -56,7 +57,7 @@ class ReadOptions:
             raise ConfigurationError(f"image-size must be a positive width and height, got {self.size}.")
         if not self.gap_s > 0.0:
             raise ConfigurationError(f"gap-s must be positive, got {self.gap_s} s.")
-        if not 0.0 <= self.lag_s <= MAX_LAG_S:
+        if self.lag_s != "auto" and not 0.0 <= self.lag_s <= MAX_LAG_S:
             raise ConfigurationError(f"lag-s must lie in 0..{MAX_LAG_S:g} s, got {self.lag_s} s.")
         if len(set(self.cameras)) < len(self.cameras):
             raise ConfigurationError(f"A camera is named twice in {', '.join(self.cameras)}.")

@@ -16,7 +16,9 @@ from dvla_ros.recordings.actions.series import Series
 from dvla_ros.recordings.bag import Bag, RecordedMessage
 from dvla_ros.recordings.topics import RecordedTopics
 
-SOURCES = ("chunks", "joint_targets", "ee_pose", "ee_delta", "measured")
+MEASURED = "measured"
+"""The source that is no command."""
+SOURCES = ("chunks", "joint_targets", "ee_pose", "ee_delta", MEASURED)
 """Names of the kinds of track; the nearer to what a policy says, the earlier."""
 
 
@@ -146,7 +148,7 @@ class _Collected:
             "joint_targets": max(self.arms.values(), key=len, default=ArmSource("")).track(gripper, words, measured),
             "ee_pose": max(self.poses.values(), key=len, default=PoseSource("")).track(gripper, words, measured),
             "ee_delta": self._delta_track(gripper, words, measured),
-            "measured": states.track(),
+            MEASURED: states.track(),
         }
         return {name: track for name, track in found.items() if track is not None}
 

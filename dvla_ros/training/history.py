@@ -21,8 +21,8 @@ class Stage:
     """One run of several that led to a checkpoint.
 
     Attributes:
-        settings: What its steps depend on, by name: those of `TrainConfig` or `FineTuneConfig`, "examples" of a step and
-            "frames" that there were.
+        settings: What its steps depend on, by name: those of `TrainConfig` or `FineTuneConfig`, "examples" of a step
+            and "frames" that there were.
         steps: Optimiser steps done.
         processes: That shared each step.
         seconds: Trained.

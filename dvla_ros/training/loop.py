@@ -230,9 +230,7 @@ class TrainingLoop:
 
     def _stage(self) -> Stage:
         values, processes = self.values, self._accelerator.num_processes
-        return Stage(
-            values.settings, values.step, processes, values.seconds, values.means, machine_name(), __version__
-        )
+        return Stage(values.settings, values.step, processes, values.seconds, values.means, machine_name(), __version__)
 
     def _choose(self, step: int, validate: Callable[[int], float | None] | None) -> None:
         """Validate a step, put the best checkpoint on top, remove old ones."""

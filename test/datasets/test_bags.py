@@ -61,6 +61,23 @@ def test_actions_of_an_arm_that_is_behind_lead_on_from_where_it_is_seen(bag):
         assert reached[:3, 3] == pytest.approx(after[:3, 3], abs=2e-3)
 
 
+def test_the_lag_is_found_in_the_recording(bag):
+    """The arm is where it was told to be 0.1 s ago, and each command is due 0.04 s after it was sent."""
+
+    def apart(lag_s):
+        first, *_ = BagSource([bag], ReadOptions(pictures=False, lag_s=lag_s)).trajectories()
+        reached = np.diff(first.states[:, :3], axis=0)
+        return np.linalg.norm(reached - first.actions[:-1, :3], axis=1).mean()
+
+    assert "the arm is 0.06 s behind its command" in BagSource([bag], ReadOptions(lag_s="auto")).convention
+    assert apart("auto") == apart(0.06) < 0.5 * apart(0.0)
+
+
+def test_an_arm_that_was_led_by_hand_is_not_behind(bag):
+    source = BagSource([bag], ReadOptions(pictures=False, actions="measured", lag_s="auto"))
+    assert "the arm is 0.00 s behind" in source.convention
+
+
 def test_a_training_set_of_a_bag_holds_its_episodes(training_set):
     data = read_demonstrations([training_set])
     assert data.manifest.instructions == ("pick up the red cube", "wipe the table")

@@ -57,9 +57,10 @@ def test_what_a_person_wrote_stays_and_so_do_figures_that_are_not_renewed(checkp
 
 def test_only_the_parts_that_are_there_are_renewed(checkpoint):
     card = checkpoint / CARD
-    card.write_text("# Mine\n<!-- training: begin -->\n<!-- training: end -->\nend\n")
+    page = "# Mine\n<!-- training: begin -->\n{}<!-- training: end -->\nend\n"
+    card.write_text(page.format(""))
     write_card(checkpoint, None, (ROS,))
-    assert card.read_text() == f"# Mine\n<!-- training: begin -->\n{training_part([STAGE])}\n<!-- training: end -->\nend\n"
+    assert card.read_text() == page.format(training_part([STAGE]) + "\n")
 
 
 def test_a_card_without_a_part_is_left_alone(checkpoint):
