@@ -1,4 +1,5 @@
-# make help says what there is. Everything goes into this folder: .venv (Python) and .ros (messages).
+# make help says what there is. Everything goes into this folder: .venv (Python), .ros (messages) and
+# .libero (a simulator, on request).
 
 PYTHON_IN_VENV := .venv/bin/python
 SOURCES := dvla_ros test scripts benchmarks launch setup.py
@@ -10,7 +11,7 @@ export INSTRUCTION SYSTEM
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format clean clean-all
+.PHONY: help setup build demo libero test lint format clean clean-all
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,6 +23,9 @@ build: setup ## build the messages (a part of setup; after a change in msg, srv 
 
 demo: setup ## a simulated arm does what a sentence asks (INSTRUCTION="pick up the blue cube" SYSTEM=ud_vla)
 	@$(PYTHON_IN_VENV) -m dvla_ros.cli demo $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${SYSTEM:+--system "$$SYSTEM"}
+
+libero: ## install LIBERO's simulator into .libero, for dvla benchmark-libero (0.6 GB to download, 2 GB on disk)
+	@PYTHON="$(PYTHON)" bash scripts/libero.sh
 
 test: ## all tests (ARGS="-k timeline" for a part)
 	@PYTHON="$(PYTHON)" bash scripts/setup.sh tests
@@ -40,5 +44,5 @@ clean: ## remove what was built or measured; keep .venv
 	rm -rf .ros build install log demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find dvla_ros test scripts benchmarks launch -name __pycache__ -prune -exec rm -rf {} +
 
-clean-all: clean ## remove .venv too
-	rm -rf .venv
+clean-all: clean ## remove .venv and .libero too
+	rm -rf .venv .libero

@@ -80,6 +80,12 @@ def _benchmark_sim(words: Sequence[str]) -> int:
     return benchmark_sim(words)
 
 
+def _benchmark_libero(words: Sequence[str]) -> int:
+    from dvla_ros.benchmark_libero_command import benchmark_libero
+
+    return benchmark_libero(words)
+
+
 def _convert(words: Sequence[str]) -> int:
     from dvla_ros.dataset_commands import convert
 
@@ -318,6 +324,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "evaluate": ("measure checkpoints and decoders on recordings", _evaluate),
     "benchmark": ("measure how fast policies decode on this machine", _benchmark),
     "benchmark-sim": ("compare systems and decoders in simulation, under conditions", _benchmark_sim),
+    "benchmark-libero": ("measure a policy's success on LIBERO's suites", _benchmark_libero),
     "inspect": ("see a recording, and what the policy thought", _inspect),
     "convert": ("recordings to training data or LeRobot data sets, and back", _convert),
     "stats": ("check recordings or a data set, and write its statistics", _stats),

@@ -33,6 +33,8 @@ OPTIONS = {
     "folder json plot growth-plot write",
     "benchmark-sim": "sets only checkpoint tasks episodes seed conditions whole-chunks time-limit workers device run "
     "checkpoints record json plot fall-off-plot write part",
+    "benchmark-libero": "deployment suite tasks episodes seed max-steps execute-steps whole-chunks camera-size rotate "
+    "threads device cache decoding run environment record json write part",
     "model-card": "deployment results",
     "inspect-checkpoint": "deployment json",
     "golden": "deployment out instruction task seed device",

@@ -14,6 +14,7 @@ import yaml
 
 from dvla_ros.actions.gripper import GRIPPER_CONVENTIONS
 from dvla_ros.benchmark_command import Benchmark
+from dvla_ros.benchmark_libero_command import BenchmarkLibero
 from dvla_ros.benchmark_sim_command import BenchmarkSim
 from dvla_ros.checkpoint_commands import FreshCheckpoint, Golden, InspectCheckpoint, ModelCard
 from dvla_ros.cli import Collect, Simulate
@@ -97,6 +98,7 @@ OPTIONS = {
     "dvla inspect": (Inspect,),
     "dvla benchmark": (Benchmark,),
     "dvla benchmark-sim": (BenchmarkSim,),
+    "dvla benchmark-libero": (BenchmarkLibero,),
 }
 PARAMETER_TABLES = {
     "policy_node": ("policy_node", PolicyParameters),

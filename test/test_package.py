@@ -19,6 +19,7 @@ SOURCE = ROOT / "dvla_ros"
 RANK = {
     "cli": 6,
     "benchmark_command": 6,
+    "benchmark_libero_command": 6,
     "benchmark_sim_command": 6,
     "checkpoint_commands": 6,
     "nodes": 5,
@@ -83,8 +84,9 @@ WITHOUT_ROSDEP_KEY = {
     "uvicorn": "uvicorn",
     "zstandard": "zstandard",
 }
-# Interbotix' own installer brings one, for a real arm; the other is an extra. Imported where they are used.
-OPTIONAL = {"interbotix_xs_msgs", "torchao"}
+# Interbotix' own installer brings one, for a real arm; make libero another, in an environment of its own; one is an
+# extra. Imported where they are used.
+OPTIONAL = {"interbotix_xs_msgs", "libero", "torchao"}
 
 
 @pytest.fixture(scope="module")

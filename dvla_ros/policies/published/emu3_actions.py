@@ -47,7 +47,7 @@ def read_codec(folder: Path, deployment: Deployment) -> FastChunkCodec:
             f"The statistics {statistics} are for {normalizer.dim} numbers, an action has {dim}: "
             f"{', '.join(deployment.action_names)}. Take those of the training, or set action_names."
         )
-    return FastChunkCodec(normalizer, tokenizer, SLOTS)
+    return FastChunkCodec(deployment.in_metres(normalizer), tokenizer, SLOTS)
 
 
 def fast_folder(folder: Path, deployment: Deployment) -> Path:

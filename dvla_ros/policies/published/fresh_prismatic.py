@@ -32,6 +32,16 @@ _SMALL_TOWERS = [
 ]
 _SMALL_LLAMA = {"hidden_size": 32, "intermediate_size": 88, "num_attention_heads": 4, "num_hidden_layers": 2}
 _REMOTE_CODE = ("configuration_prismatic.py", "modeling_prismatic.py", "processing_prismatic.py")
+_WIDOWX_RANGES = (
+    ([-0.008] * 3 + [-0.02] * 3 + [0.0], [0.008] * 3 + [0.02] * 3 + [1.0]),
+    ([0.12, -0.25, 0.0, -0.5, -0.5, -1.0, 0.0], [0.45, 0.25, 0.3, 0.5, 0.5, 1.0, 1.0]),
+)
+"""Least and most of actions (metres, radians, gripper) and of states."""
+_LIBERO_RANGES = (
+    ([-0.9] * 3 + [-0.2] * 3 + [0.0], [0.9] * 3 + [0.2] * 3 + [1.0]),
+    ([-0.4, -0.3, 0.0, 2.0, -1.0, -1.0, 0.0, -0.04], [0.2, 0.3, 1.3, 3.6, 1.0, 1.0, 0.04, 0.0]),
+)
+"""Likewise: actions in the units of its controller; position, rotation vector and two fingers."""
 _COLOURS = {"means": ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5)), "stds": ((0.229, 0.224, 0.225), (0.5, 0.5, 0.5))}
 
 
@@ -74,12 +84,12 @@ def write_fresh_prismatic(
     if adapter != "none":
         _write_adapter(folder / "lora_adapter", shapes, _RANKS[size], draw)
     if state:
-        _write_proprio_part(folder, sizes.trunk.width, draw)
+        _write_proprio_part(folder, _statistics(unnorm_key), sizes.trunk.width, draw)
     for name in _REMOTE_CODE:
         (folder / name).write_text("# The published folder has code here, which this package never runs.\n")
     write_llama_tokenizer(folder)
     _write_json(folder / "preprocessor_config.json", _preprocessor(values))
-    _write_json(folder / STATISTICS, {unnorm_key: _statistics()})
+    _write_json(folder / STATISTICS, {unnorm_key: _statistics(unnorm_key)})
 
 
 class _Weights:
@@ -188,19 +198,24 @@ def _last_words(factors: Mapping[str, tuple[int, ...]]) -> list[str]:
     return sorted({name.removesuffix(".weight").rsplit(".", 2)[1] for name in factors})
 
 
-def _write_proprio_part(folder: Path, width: int, draw: _Weights) -> None:
+def _write_proprio_part(folder: Path, statistics: Mapping[str, Any], width: int, draw: _Weights) -> None:
     """With the prefix that training on several GPUs leaves in front of the names."""
-    projector = on_meta(lambda: ProprioProjector(len(_statistics()["proprio"]["mean"]), width))
+    projector = on_meta(lambda: ProprioProjector(len(statistics["proprio"]["mean"]), width))
     tensors = {f"module.{name}": draw.drawn(tuple(p.shape)).cpu() for name, p in projector.named_parameters()}
     torch.save(tensors, folder / f"proprio_projector--{STEP}_checkpoint.pt")
 
 
-def _statistics() -> dict[str, Any]:
-    """Of small motions, and of the states of a WidowX over a table."""
-    action = _uniform([-0.008] * 3 + [-0.02] * 3 + [0.0], [0.008] * 3 + [0.02] * 3 + [1.0]).to_json()
-    state = _uniform([0.12, -0.25, 0.0, -0.5, -0.5, -1.0, 0.0], [0.45, 0.25, 0.3, 0.5, 0.5, 1.0, 1.0]).to_json()
-    del state["mask"]
-    return {"action": action, "proprio": state, "num_transitions": 1000, "num_trajectories": 20}
+def _statistics(unnorm_key: str) -> dict[str, Any]:
+    """Of small motions, and of the states of a WidowX over a table; of LIBERO's where the data set is called so."""
+    action, state = _LIBERO_RANGES if "libero" in unnorm_key else _WIDOWX_RANGES
+    proprio = _uniform(*state).to_json()
+    del proprio["mask"]
+    return {
+        "action": _uniform(*action).to_json(),
+        "proprio": proprio,
+        "num_transitions": 1000,
+        "num_trajectories": 20,
+    }
 
 
 def _uniform(low: list[float], high: list[float]) -> FeatureStatistics:

@@ -157,7 +157,7 @@ class LladaVLayout:
         sizes = LladaVConfig.from_json(config, _tower_config(deployment))
         source = _source(folder, deployment)
         statistics = deployment.file("statistics", folder / STATISTICS)
-        normalizer = action_normalizer(statistics, deployment.unnorm_key, deployment.action_names)
+        normalizer = deployment.in_metres(action_normalizer(statistics, deployment.unnorm_key, deployment.action_names))
         size = LLADA_VLA.coding.size
         codec = BinChunkCodec(
             normalizer,

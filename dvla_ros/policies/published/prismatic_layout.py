@@ -19,7 +19,7 @@ from dvla_ros.errors import CheckpointError, ConfigurationError
 from dvla_ros.models.prismatic import Prismatic, locate_prismatic
 from dvla_ros.models.prismatic_config import PrismaticConfig
 from dvla_ros.policies.base import PolicySpec
-from dvla_ros.policies.published.deployment import STATE_WIDTH, Deployment
+from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.layout import Skeleton
 from dvla_ros.policies.published.prismatic_network import ATTENTIONS, PrismaticNetwork, StateInput
 from dvla_ros.policies.published.prismatic_statistics import PrismaticStatistics
@@ -190,7 +190,7 @@ def _codec(statistics: PrismaticStatistics, deployment: Deployment, sizes: Prism
             "checkpoint for this robot."
         )
     horizon = deployment.horizon or statistics.platform.horizon
-    return BinChunkCodec(normalizer, UniformBins(sizes.bins), horizon)
+    return BinChunkCodec(deployment.in_metres(normalizer), UniformBins(sizes.bins), horizon)
 
 
 def _state(proprio: ProprioPart | None, statistics: PrismaticStatistics, deployment: Deployment) -> Normalizer | None:
@@ -204,7 +204,7 @@ def _state(proprio: ProprioPart | None, statistics: PrismaticStatistics, deploym
     if deployment.state == "none":
         raise ConfigurationError(
             f"The checkpoint takes a state of {proprio.state_dim} numbers ({proprio.path.name}), the deployment says "
-            "state: none; set state: bridge."
+            "state: none; set state: bridge, or libero."
         )
     normalizer = statistics.state_normalizer()
     if normalizer.dim != proprio.state_dim:
@@ -212,10 +212,11 @@ def _state(proprio: ProprioPart | None, statistics: PrismaticStatistics, deploym
             f"{proprio.path} takes a state of {proprio.state_dim} numbers, {statistics.source}, {statistics.key}, has "
             f"statistics of {normalizer.dim}; take both from one training run."
         )
-    if proprio.state_dim != STATE_WIDTH:
+    if proprio.state_dim != deployment.state_width:
         raise CheckpointError(
-            f"{proprio.path} takes a state of {proprio.state_dim} numbers; this robot's has {STATE_WIDTH} (x y z roll "
-            "pitch yaw gripper). LIBERO's has 8 and ALOHA's 14: fine-tune on data of this robot."
+            f"{proprio.path} takes a state of {proprio.state_dim} numbers; with state: {deployment.state} there are "
+            f"{deployment.state_width}. LIBERO's has 8 (state: libero, in its simulator only), ALOHA's 14: for this "
+            "robot fine-tune on data of it."
         )
     return normalizer
 

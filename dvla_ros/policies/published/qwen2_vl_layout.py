@@ -18,7 +18,7 @@ from dvla_ros.models.qwen2_vla import UNUSED_WITHOUT_FILM, Qwen2Vla, locate_qwen
 from dvla_ros.models.qwen2_vla_config import Qwen2VlaConfig
 from dvla_ros.policies.base import PolicySpec
 from dvla_ros.policies.ddim_decoding import ddim_decoding
-from dvla_ros.policies.published.deployment import STATE_WIDTH, Deployment
+from dvla_ros.policies.published.deployment import Deployment
 from dvla_ros.policies.published.dexvla_statistics import FILE as STATISTICS
 from dvla_ros.policies.published.dexvla_statistics import DexVlaStatistics
 from dvla_ros.policies.published.layout import Skeleton
@@ -169,7 +169,7 @@ class Qwen2VlLayout:
             config=sizes,
             weights=weights,
             reader=Qwen2VlReader.open(folder, processor, sizes.backbone, deployment),
-            normalizer=statistics.actions,
+            normalizer=deployment.in_metres(statistics.actions),
             state=statistics.state if sizes.head.state_dim else None,
             statistics=path,
         )
@@ -218,7 +218,7 @@ def _check_deployment(sizes: Qwen2VlaConfig, deployment: Deployment) -> None:
             f"The checkpoint's actions have {sizes.head.action_dim} numbers, but action_names are "
             f"{len(deployment.action_names)}: {list(deployment.action_names)}. Choose a checkpoint for this robot."
         )
-    expected = STATE_WIDTH if deployment.state == "bridge" else 0
+    expected = 0 if deployment.state == "none" else deployment.state_width
     if sizes.head.state_dim != expected:
         raise CheckpointError(
             f"The checkpoint takes a state of {sizes.head.state_dim} numbers, but with state: {deployment.state} there "

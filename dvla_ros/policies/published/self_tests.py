@@ -84,7 +84,9 @@ def blank_observation(setup: Setup) -> Observation:
     """Grey images with a gradient, the arm at rest."""
     ramp = np.linspace(0, 255, 480 * 640, dtype=np.uint8).reshape(480, 640, 1)
     images = {camera: np.repeat(ramp, 3, axis=2) for camera in setup.spec.cameras}
-    return Observation(0.0, images, bridge_state(NEUTRAL, FINGER_OPEN), _INSTRUCTION)
+    rest = bridge_state(NEUTRAL, FINGER_OPEN)
+    state = rest if setup.spec.state_dim == len(rest) else np.zeros(setup.spec.state_dim)
+    return Observation(0.0, images, state, _INSTRUCTION)
 
 
 def _check_action_statistics(setup: Setup) -> SelfTest:
@@ -107,8 +109,8 @@ def _check_action_statistics(setup: Setup) -> SelfTest:
         return SelfTest(
             name,
             f"for increments of an end effector (EE_DELTA, metres and radians) {', '.join(wild)}: these look like "
-            "poses, joint angles or another robot's units. Choose the right unnorm_key, or control_mode in the "
-            "deployment file.",
+            "poses, joint angles or another robot's units. Choose the right unnorm_key, or control_mode or units in "
+            "the deployment file.",
         )
     return SelfTest(name, "", f"{columns} columns, steps up to {reach[:3].max():.3g} m and {reach[3:].max():.3g} rad")
 

@@ -211,7 +211,7 @@ DEFECTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong action width": (in_block(lambda block: shortened(block, ("action",), 6)), "6 numbers, the robot takes 7"),
     "no state statistics": (in_block(lambda block: block.pop("proprio")), "no statistics 'proprio'"),
     "wrong state width": (in_block(lengthened_state), "state of 7 numbers, .* statistics of 8"),
-    "LIBERO's state": (libero_state, "state of 8 numbers; this robot's has 7 .*fine-tune"),
+    "LIBERO's state": (libero_state, "state of 8 numbers; with state: bridge there are 7.*state: libero.*fine-tune"),
     "a state part of no projector": (lambda folder: state_part(folder, fc3_weight=(2, 2)), r"no fc1.weight \[32, S\]"),
     "a regression head": (other_part("action_head"), "action_head--50000_checkpoint.pt: an action head"),
     "a diffusion variant": (other_part("noisy_action_projector"), "noisy_action_projector.*diffusion variant"),
