@@ -87,7 +87,6 @@ class BagSource:
     def trajectories(self) -> Iterator[Trajectory]:
         """All trajectories; holes divide an episode into several."""
         number = 0
-        self._without_action = {}
         for path, episodes, lag in zip(self._bags, self._episodes, self._lags, strict=True):
             with Bag(path) as bag:
                 yield from self._of_bag(bag, episodes, number, lag)

@@ -46,7 +46,7 @@ class Stage:
 
     @property
     def command(self) -> str:
-        """The command that does the same again: settings that are not the preset ones, paths as they were given."""
+        """The command of the same steps, without its --out: settings that are not preset, paths as they were given."""
         is_tuned, nowhere = "checkpoint" in self.settings, Path(".")
         config = FineTuneConfig(nowhere, (), nowhere) if is_tuned else TrainConfig((), nowhere)
         preset = identity(config)
@@ -60,7 +60,9 @@ class Stage:
             if name not in preset or preset[name] != value:
                 words += _option(name, value)
         a_process = self.examples // self.processes
-        return shlex.join(words if a_process == config.batch_size else [*words, "--batch-size", str(a_process)])
+        if a_process != config.batch_size:
+            words += ["--batch-size", str(a_process)]
+        return shlex.join([*words, "--accumulate", "1"] if is_tuned else words)
 
 
 def read_history(folder: Path | None) -> tuple[Stage, ...]:
