@@ -5,13 +5,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
-from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.episode_lines import append_line, read_lines
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig
 from dvla_ros.policies.checkpoint import CONFIG, WEIGHTS
 
-_CONDITIONS = "conditions"
 _WHICH_EPISODES = ("tasks", "episodes", "seed")  # these do not change how an episode goes
 _LATER = ("appearance", "phrasing")  # counted only where they are not the default: what was recorded before is valid
 
@@ -34,10 +32,7 @@ def conditions_digest(checkpoint: Path, decoding: Mapping[str, object], config: 
 
 def append_episode(path: Path, conditions: str, episode: Episode) -> None:
     """Add one line, in one write, so that the lines of several processes do not mix."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({_CONDITIONS: conditions, **asdict(episode)}) + "\n"
-    with path.open("ab", buffering=0) as file:
-        file.write(line.encode())
+    append_line(path, conditions, episode)
 
 
 def read_episodes(path: Path, conditions: str) -> dict[tuple[str, int], Episode]:
@@ -51,25 +46,4 @@ def read_episodes(path: Path, conditions: str) -> dict[tuple[str, int], Episode]
 
 def read_record(path: Path) -> dict[str, dict[tuple[str, int], Episode]]:
     """Everything in a file, by the digest of its conditions; errors as for `read_episodes`."""
-    if not path.exists():
-        return {}
-    found: dict[str, dict[tuple[str, int], Episode]] = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        conditions, episode = _episode(line, f"{path}:{number}")
-        found.setdefault(conditions, {})[episode.task, episode.seed] = episode
-    return found
-
-
-def _episode(line: str, where: str) -> tuple[str, Episode]:
-    try:
-        values: dict[str, Any] = {name: _tupled(value) for name, value in json.loads(line).items()}
-        return values.pop(_CONDITIONS), Episode(**values)
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        names = ", ".join((_CONDITIONS, *(field.name for field in fields(Episode))))
-        raise ConfigurationError(
-            f"{where} is not the record of an episode ({error}); its keys must be {names}. Remove the line or the file."
-        ) from error
-
-
-def _tupled(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+    return read_lines(path, Episode, lambda episode: (episode.task, episode.seed))

@@ -3,16 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.episode_lines import append_line, read_lines
 from dvla_ros.evaluation.libero.episodes import LiberoEpisode, LiberoPlan
 from dvla_ros.policies.fingerprint import fingerprint
 from dvla_ros.policies.published.deployment import Deployment
 
-_CONDITIONS = "conditions"
 _WHICH_EPISODES = ("tasks", "episodes")  # these do not change how an episode goes
 
 
@@ -64,7 +62,8 @@ class LiberoRecord:
         self.plan = conditions.plan
         self._path = folder / f"{self.plan.suite}.jsonl"
         self._digest = conditions.digest
-        self._found = _read(self._path).get(self._digest, {})
+        recorded = read_lines(self._path, LiberoEpisode, lambda episode: (episode.task, episode.initial_state))
+        self._found = recorded.get(self._digest, {})
 
     @property
     def episodes(self) -> list[LiberoEpisode]:
@@ -77,33 +76,6 @@ class LiberoRecord:
         return [scene for scene in self.plan.scenes if scene not in self._found]
 
     def add(self, episode: LiberoEpisode) -> None:
-        """Record one, in one write."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({_CONDITIONS: self._digest, **asdict(episode)}) + "\n"
-        with self._path.open("ab", buffering=0) as file:
-            file.write(line.encode())
+        """Record one."""
+        append_line(self._path, self._digest, episode)
         self._found[episode.task, episode.initial_state] = episode
-
-
-def _read(path: Path) -> dict[str, dict[tuple[int, int], LiberoEpisode]]:
-    found: dict[str, dict[tuple[int, int], LiberoEpisode]] = {}
-    lines = path.read_text().splitlines() if path.exists() else []
-    for number, line in enumerate(lines, 1):
-        conditions, episode = _episode(line, f"{path}:{number}")
-        found.setdefault(conditions, {})[episode.task, episode.initial_state] = episode
-    return found
-
-
-def _episode(line: str, where: str) -> tuple[str, LiberoEpisode]:
-    try:
-        values: dict[str, Any] = {name: _tupled(value) for name, value in json.loads(line).items()}
-        return values.pop(_CONDITIONS), LiberoEpisode(**values)
-    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-        names = ", ".join((_CONDITIONS, *(field.name for field in fields(LiberoEpisode))))
-        raise ConfigurationError(
-            f"{where} is not the record of an episode ({error}); its keys must be {names}. Remove the line or the file."
-        ) from error
-
-
-def _tupled(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
