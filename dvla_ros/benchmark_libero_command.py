@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 import tyro
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.episode_bar import episode_bar, wide_console
 from dvla_ros.evaluation.json_numbers import known
 from dvla_ros.evaluation.libero.episodes import LiberoEpisodes, LiberoPlan
 from dvla_ros.evaluation.libero.figures import LiberoFigures, differences, figures_of, figures_table
@@ -27,11 +26,7 @@ from dvla_ros.policies.settings import parse_settings
 from dvla_ros.provenance import git_revision, machine_line
 
 _LOG = "simulator.log"
-_WIDTH = 200
-_SPEED_WINDOW_S = 1200.0
-"""The time that remains is told from so many seconds."""
-
-console = Console(soft_wrap=True, width=max(Console().width, _WIDTH))
+console = wide_console()
 
 
 @dataclass(frozen=True)
@@ -164,12 +159,9 @@ def run(records: Sequence[LiberoRecord], options: BenchmarkLibero) -> None:
     """Run the missing episodes behind a bar that says how long it will take."""
     policy = options.load()
     total, missing = (sum(map(len, of)) for of in ([r.plan.scenes for r in records], [r.missing for r in records]))
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with (
         LiberoSimulator.of(options.environment, options.record / _LOG) as simulator,
-        Progress(
-            *columns, TextColumn("{task.description}"), console=console, speed_estimate_period=_SPEED_WINDOW_S
-        ) as bar,
+        episode_bar(console) as bar,
     ):
         line = bar.add_task("", total=total, completed=total - missing)
         for record in records:

@@ -10,14 +10,13 @@ from typing import Annotated, Any
 import torch
 import tyro
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from dvla_ros.errors import ConfigurationError
 from dvla_ros.evaluation.cell_figures import CellFigures, figures_of
 from dvla_ros.evaluation.comparison_sets import variants_of
 from dvla_ros.evaluation.conditions import conditions_of
+from dvla_ros.evaluation.episode_bar import episode_bar, wide_console
 from dvla_ros.evaluation.json_numbers import known
 from dvla_ros.evaluation.markdown_table import rewrite_part
 from dvla_ros.evaluation.simulator_comparison import Scenes, SimulatorComparison
@@ -27,11 +26,7 @@ from dvla_ros.policies.load import require_device
 from dvla_ros.provenance import git_revision, machine_line
 from dvla_ros.simulation.tasks import tasks_of
 
-_WIDTH = 200
-_SPEED_WINDOW_S = 1200.0
-"""The time that remains is told from so many seconds: episodes differ by a factor of ten."""
-
-console = Console(soft_wrap=True, width=max(Console().width, _WIDTH))
+console = wide_console()
 
 
 @dataclass(frozen=True)
@@ -132,10 +127,7 @@ def run(comparison: SimulatorComparison, workers: int) -> None:
     """Run the missing episodes behind a bar that says how long it will take."""
     total = sum(len(cell.record.scenes) for cell in comparison.cells)
     missing = sum(len(cell.record.missing) for cell in comparison.cells)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(
-        *columns, TextColumn("{task.description}"), console=console, speed_estimate_period=_SPEED_WINDOW_S
-    ) as bar:
+    with episode_bar(console) as bar:
         line = bar.add_task("", total=total, completed=total - missing)
         for cell in comparison.run(workers):
             bar.update(line, advance=1, description=f"{cell.condition.name}, {cell.family}: {cell.record.progress}")
