@@ -61,7 +61,7 @@ class ModelCard:
     Attributes:
         checkpoint: The folder.
         deployment: YAML file that says how a published checkpoint is used.
-        results: Files of figures, as dvla benchmark-sim and benchmarks/ros_success.py write them as JSON.
+        results: Files of figures, as dvla benchmark-sim, dvla simulate or benchmarks/ros_success.py write them as JSON.
     """
 
     checkpoint: tyro.conf.Positional[Path]

@@ -5,6 +5,7 @@ dataclass each.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -246,9 +247,11 @@ def _simulate(words: Sequence[str]) -> int:
     from dvla_ros.control.replanning import ReplanningConfig
     from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes, summarise
     from dvla_ros.policies.settings import parse_settings
+    from dvla_ros.provenance import machine_line
     from dvla_ros.simulation.tasks import tasks_of
 
     options = tyro.cli(Simulate, args=words, prog="dvla simulate")
+    machine = machine_line()
     torch.set_num_threads(options.threads)
     config = SimulateConfig(
         tasks=tasks_of(options.tasks),
@@ -269,7 +272,8 @@ def _simulate(words: Sequence[str]) -> int:
             episodes.append(episode)
             successes = sum(e.outcome == "success" for e in episodes)
             bar.update(task, completed=len(episodes), description=f"{successes} of {len(episodes)} succeed")
-    summary = summarise(episodes) | {"seed": config.seed}
+    made = {"machine": machine, "command": shlex.join(["dvla", "simulate", *words])}
+    summary = summarise(episodes) | {"seed": config.seed} | made
     console.print(_summary_table(summary))
     _write_json(options.json, summary)
     return 0

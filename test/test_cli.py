@@ -111,6 +111,9 @@ def test_a_policy_is_trained_and_measured_by_commands_alone(data, tmp_path):
     measured = json.loads(result.read_text())
     assert {"success_rate", "episodes", "by_task", "nfe", "decode_ms_p50", "seed"} <= set(measured)
     assert (measured["episodes"], measured["seed"], measured["nfe"]) == (1, 3, 2)
+    assert main(["model-card", str(policy), "--results", str(result)]) == 0
+    card = (policy / "README.md").read_text()
+    assert "| without ROS | success |" in card and "| push | 0 of 1 |" in card and "--episodes 1 --time-limit 1" in card
 
 
 @pytest.mark.parametrize(

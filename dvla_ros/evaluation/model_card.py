@@ -34,8 +34,8 @@ def write_card(folder: Path, deployment: Deployment | None, results: Sequence[Pa
     Args:
         folder: Of the checkpoint.
         deployment: How a published checkpoint is used.
-        results: Files that `dvla benchmark-sim --json` and `benchmarks/ros_success.py --json` wrote; without any the
-            figures of a card stay as they are.
+        results: Files that `dvla benchmark-sim`, `dvla simulate` and `benchmarks/ros_success.py` wrote with `--json`;
+            without any the figures of a card stay as they are.
 
     Returns:
         The card.
@@ -90,11 +90,14 @@ def results_part(path: Path) -> str:
     """
     try:
         results = json.loads(path.read_text())
-        tables = _in_simulation(results) if "cells" in results else _through_ros(results)
+        tables = next((written(results) for key, written in _KINDS if key in results), None)
+        if tables is None:
+            raise KeyError(_KINDS[0][0])
         below = f"{results['machine']}. `{results['command']}`"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{path} holds no results of `dvla benchmark-sim --json` or `benchmarks/ros_success.py --json` ({error!r})."
+            f"{path} holds no results of `dvla benchmark-sim --json`, `dvla simulate --json` or "
+            f"`benchmarks/ros_success.py --json` ({error!r})."
         ) from error
     return "\n\n".join([*tables, below])
 
@@ -128,12 +131,21 @@ def _in_simulation(results: Mapping[str, Any]) -> list[str]:
     return [FigureTable(headings, tuple(rows)).markdown()]
 
 
-def _through_ros(results: Mapping[str, Any]) -> list[str]:
-    families = [
+def _without_ros(results: Mapping[str, Any]) -> list[str]:
+    whole = f"NFE {results['nfe']:.1f}, decode p50 {results['decode_ms_p50']:.0f} ms."
+    return [_by_family("without ROS", results), *_not_done(results), whole]
+
+
+def _by_family(heading: str, results: Mapping[str, Any]) -> str:
+    families = tuple(
         (name, f"{row['successes']} of {row['episodes']}", _interval(row["wilson_95"]))
         for name, row in results["by_family"].items()
-    ]
-    tables = [FigureTable(("through ROS", "success", "95 % interval"), tuple(families)).markdown()]
+    )
+    return FigureTable((heading, "success", "95 % interval"), families).markdown()
+
+
+def _through_ros(results: Mapping[str, Any]) -> list[str]:
+    tables = [_by_family("through ROS", results)]
     for family, confusion in results["confusion"].items():
         columns = next(iter(confusion.values()))
         rows = [(asked, *map(str, counts.values())) for asked, counts in confusion.items() if any(counts.values())]
@@ -142,9 +154,16 @@ def _through_ros(results: Mapping[str, Any]) -> list[str]:
         (part.removesuffix("_ms").replace("_", " "), f"{times['p50']:.0f}", f"{times['p95']:.0f}")
         for part, times in results["observation_to_command_ms"].items()
     ]
-    tables.append(FigureTable(_PATH_HEADINGS, tuple(taken)).markdown())
+    return [*tables, FigureTable(_PATH_HEADINGS, tuple(taken)).markdown(), *_not_done(results)]
+
+
+def _not_done(results: Mapping[str, Any]) -> list[str]:
     failures = ", ".join(f"`{task}` seed {seed} ({outcome})" for task, seed, outcome, _ in results["failures"])
-    return [*tables, f"Not done: {failures}."] if failures else tables
+    return [f"Not done: {failures}."] if failures else []
+
+
+_KINDS = (("cells", _in_simulation), ("confusion", _through_ros), ("pick_confusion", _without_ros))
+"""What a file of results holds that no other kind does, and what is written of it."""
 
 
 def _interval(bounds: Sequence[float]) -> str:

@@ -254,9 +254,14 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
     }
 
 
-def _rate(episodes: Sequence[Episode]) -> dict[str, float | int]:
+def _rate(episodes: Sequence[Episode]) -> dict[str, object]:
     successes = sum(e.outcome == "success" for e in episodes)
-    return {"episodes": len(episodes), "successes": successes, "success_rate": successes / len(episodes)}
+    return {
+        "episodes": len(episodes),
+        "successes": successes,
+        "success_rate": successes / len(episodes),
+        "wilson_95": wilson_interval(successes, len(episodes)),
+    }
 
 
 def pick_confusion(episodes: Sequence[Episode]) -> dict[str, dict[str, int]]:

@@ -20,7 +20,9 @@ def test_the_summary_counts_by_task_and_family():
     summary = summarise(episodes)
     assert summary["success_rate"] == pytest.approx(2 / 3)
     assert summary["episodes"] == 3
-    assert summary["by_task"]["pick_red"] == {"episodes": 2, "successes": 1, "success_rate": 0.5}
+    row = summary["by_task"]["pick_red"]
+    assert (row["episodes"], row["successes"], row["success_rate"]) == (2, 1, 0.5)
+    assert row["wilson_95"] == pytest.approx((0.0945, 0.9055), abs=1e-4)
     assert set(summary["by_family"]) == {"pick", "push"}
     assert summary["nfe"] == pytest.approx(11.5)
     assert summary["decode_ms_p50"] == pytest.approx(40.0)
