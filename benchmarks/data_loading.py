@@ -32,7 +32,7 @@ from dvla_ros.evaluation.markdown_table import FigureTable
 from dvla_ros.models.networks import make_network
 from dvla_ros.models.text import SentenceEncoder
 from dvla_ros.provenance import machine_line, machine_name
-from dvla_ros.training.batch import Batch
+from dvla_ros.training.batch import Batch, example_noise, losses
 from dvla_ros.training.collect import CollectConfig, collect
 from dvla_ros.training.config import TrainConfig
 from dvla_ros.training.demonstrations import read_demonstrations
@@ -40,6 +40,7 @@ from dvla_ros.training.example_loader import PREFETCH, ExampleLoader
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.examples import Examples
 from dvla_ros.training.frame_tensors import FrameTensors
+from dvla_ros.training.learner import SmallLearner
 from dvla_ros.training.recipes import Recipe, make_recipe
 from dvla_ros.training.sentence_choice import SentenceChoice
 from dvla_ros.training.train import fit_statistics
@@ -206,10 +207,11 @@ def step_of(config: DataLoadingConfig, recipe: Recipe) -> Callable[[Batch], None
     """A training step as the small policies take it."""
     model = make_network(recipe.config.model).to(config.device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    generator = torch.Generator(config.device).manual_seed(0)
+    learner = SmallLearner(model)
 
     def step(batch: Batch) -> None:
-        loss = recipe.objective(model, batch, generator).total
+        noise = example_noise(0, range(len(batch.images)), config.device)
+        loss = losses(recipe.objective, learner, batch, noise).total
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
