@@ -90,9 +90,7 @@ def results_part(path: Path) -> str:
     """
     try:
         results = json.loads(path.read_text())
-        tables = next((written(results) for key, written in _KINDS if key in results), None)
-        if tables is None:
-            raise KeyError(_KINDS[0][0])
+        tables = _tables(results)
         below = f"{results['machine']}. `{results['command']}`"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
@@ -112,6 +110,12 @@ def _new_card(name: str, parts: Mapping[str, str]) -> str:
     for part, heading in _HEADINGS.items():
         pieces.append(f"## {heading}\n\n<!-- {part}: begin -->\n{parts[part]}\n<!-- {part}: end -->\n")
     return "\n".join(pieces)
+
+
+def _tables(results: Mapping[str, Any]) -> list[str]:
+    if "cells" in results:
+        return _in_simulation(results)
+    return _through_ros(results) if "confusion" in results else _without_ros(results)
 
 
 def _in_simulation(results: Mapping[str, Any]) -> list[str]:
@@ -160,10 +164,6 @@ def _through_ros(results: Mapping[str, Any]) -> list[str]:
 def _not_done(results: Mapping[str, Any]) -> list[str]:
     failures = ", ".join(f"`{task}` seed {seed} ({outcome})" for task, seed, outcome, _ in results["failures"])
     return [f"Not done: {failures}."] if failures else []
-
-
-_KINDS = (("cells", _in_simulation), ("confusion", _through_ros), ("pick_confusion", _without_ros))
-"""What a file of results holds that no other kind does, and what is written of it."""
 
 
 def _interval(bounds: Sequence[float]) -> str:

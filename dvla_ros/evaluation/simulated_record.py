@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from dvla_ros.evaluation.episode_lines import append_line, read_lines
+from dvla_ros.evaluation.episode_lines import read_lines
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig
 from dvla_ros.policies.checkpoint import CONFIG, WEIGHTS
 
@@ -28,11 +28,6 @@ def conditions_digest(checkpoint: Path, decoding: Mapping[str, object], config: 
     for name in (CONFIG, WEIGHTS):
         digest.update((checkpoint / name).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def append_episode(path: Path, conditions: str, episode: Episode) -> None:
-    """Add one line, in one write, so that the lines of several processes do not mix."""
-    append_line(path, conditions, episode)
 
 
 def read_episodes(path: Path, conditions: str) -> dict[tuple[str, int], Episode]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dvla_ros.evaluation.episode_lines import append_line
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig, SimulatedEpisodes
-from dvla_ros.evaluation.simulated_record import append_episode, conditions_digest, read_record
+from dvla_ros.evaluation.simulated_record import conditions_digest, read_record
 from dvla_ros.evaluation.variants import Variant
 from dvla_ros.policies.load import load_policy
 
@@ -61,7 +62,7 @@ class VariantRecord:
 
     def add(self, episode: Episode) -> None:
         """Record one."""
-        append_episode(self._path, self._conditions, episode)
+        append_line(self._path, self._conditions, episode)
         self._recorded[episode.task, episode.seed] = episode
 
 

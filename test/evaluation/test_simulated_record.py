@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from dvla_ros.errors import ConfigurationError
+from dvla_ros.evaluation.episode_lines import append_line
 from dvla_ros.evaluation.simulated import Episode, SimulateConfig
-from dvla_ros.evaluation.simulated_record import append_episode, conditions_digest, read_episodes
+from dvla_ros.evaluation.simulated_record import conditions_digest, read_episodes
 from dvla_ros.simulation.appearance import Appearance
 
 EPISODE = Episode("pick_red", 7, "wrong_object", "blue", 4.2, (12, 11), (30.5, 50.0), 1, 2)
@@ -25,21 +26,21 @@ def checkpoint(tmp_path):
 def test_what_was_appended_is_read_again_by_task_and_seed(tmp_path):
     path = tmp_path / "folder" / "variant.jsonl"
     other = replace(EPISODE, task="pick_blue", outcome="success", nfe=())
-    append_episode(path, "abc", EPISODE)
-    append_episode(path, "abc", other)
+    append_line(path, "abc", EPISODE)
+    append_line(path, "abc", other)
     assert read_episodes(path, "abc") == {("pick_red", 7): EPISODE, ("pick_blue", 7): other}
 
 
 def test_episodes_of_other_conditions_do_not_count(tmp_path):
     path = tmp_path / "variant.jsonl"
-    append_episode(path, "abc", EPISODE)
+    append_line(path, "abc", EPISODE)
     assert read_episodes(path, "def") == {}
     assert read_episodes(tmp_path / "none.jsonl", "abc") == {}
 
 
 def test_a_broken_line_is_named_with_its_number(tmp_path):
     path = tmp_path / "variant.jsonl"
-    append_episode(path, "abc", EPISODE)
+    append_line(path, "abc", EPISODE)
     for line in ('{"task": "pick_red"}', '{"conditions": "abc", "task": 1}', "[1]", '{"tas'):
         path.write_text(path.read_text().splitlines()[0] + "\n" + line + "\n")
         with pytest.raises(ConfigurationError, match=r"variant.jsonl:2 .* Remove the line"):
@@ -49,7 +50,7 @@ def test_a_broken_line_is_named_with_its_number(tmp_path):
 def test_every_line_is_json_of_its_own(tmp_path):
     path = tmp_path / "variant.jsonl"
     for seed in range(3):
-        append_episode(path, "abc", replace(EPISODE, seed=seed, decode_ms=(1.0,) * 5000))
+        append_line(path, "abc", replace(EPISODE, seed=seed, decode_ms=(1.0,) * 5000))
     assert [json.loads(line)["seed"] for line in path.read_text().splitlines()] == [0, 1, 2]
 
 
