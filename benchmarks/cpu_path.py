@@ -195,6 +195,7 @@ def watched(name: str, instruction: str, config: CpuPathConfig, logs: Path) -> f
     with BackgroundNodes({name: command}, logs) as nodes:
         wait_until_ready(nodes, log)
         process = nodes.process_id(name)
+        assert process is not None, f"{name} is what was started"
         before, began = processor_s(process), time.perf_counter()
         time.sleep(config.idle_s)
         return (processor_s(process) - before) / (time.perf_counter() - began)
@@ -244,7 +245,8 @@ def compare_compiled(config: CpuPathConfig) -> Compiled:
     policy: Any = load_policy(shipped_checkpoint(config.system))
     observation, trunk = made_up_observation(policy.spec), policy.network.model.trunk
     ways = {"eager": trunk.decode, "compiled": torch.compile(trunk.decode, dynamic=False)}
-    starts, steps = {}, {name: [] for name in ways}
+    starts: dict[str, float] = {}
+    steps: dict[str, list[float]] = {name: [] for name in ways}
     for seed in range(-1, config.chunks):
         for name, decode in ways.items():
             trunk.decode = decode
@@ -254,7 +256,8 @@ def compare_compiled(config: CpuPathConfig) -> Compiled:
                 starts[name] = time.perf_counter() - began
             else:
                 steps[name].append(1e3 * answer.timings.denoise_s / answer.nfe)
-    return Compiled(*(float(np.median(steps[name])) for name in ways), start_s=starts["compiled"])
+    eager_ms, compiled_ms = (float(np.median(steps[name])) for name in ways)
+    return Compiled(eager_ms, compiled_ms, starts["compiled"])
 
 
 def publish(

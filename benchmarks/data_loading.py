@@ -251,10 +251,10 @@ def memory_mb() -> float:
     """Proportional set of this process and its children."""
     own = os.getpid()
     children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
-    return sum(_proportional_kb(process) for process in (own, *children)) / 1e3
+    return sum(map(_proportional_kb, [str(own), *children])) / 1e3
 
 
-def _proportional_kb(process: int | str) -> int:
+def _proportional_kb(process: str) -> int:
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(config: ErrorInjectionConfig) -> dict:  # type: ignore[type-arg]
+def measure(config: ErrorInjectionConfig) -> dict:
     """The figures of all decoders whose checkpoint is there."""
     machine = machine_line()
     console.print(f"Machine: {machine}")
@@ -136,7 +136,7 @@ def frames(config: ErrorInjectionConfig) -> Iterator[ExpertFrame]:
         yield from expert.episode(task, seed, frames=config.frames, spacing=config.spacing, horizon=LABELLED)
 
 
-def shares_of(variant: Variant, observed: Sequence[ExpertFrame], config: ErrorInjectionConfig) -> dict:  # type: ignore[type-arg]
+def shares_of(variant: Variant, observed: Sequence[ExpertFrame], config: ErrorInjectionConfig) -> dict:
     """The figures of one decoder for each share of errors."""
     policy = OpenedPolicy.from_checkpoint(variant.checkpoint(config.checkpoints))
     repairs: dict[float, list[Repair]] = {share: [] for share in config.shares}
@@ -154,11 +154,13 @@ def repairs_of(
     clean = denoise(network, canvas, decoder, seeds=[seed])
     for share in config.shares:
         injection = inject(network, canvas, decoder, clean, seed=seed, share=share, at=config.at)
-        chunks = [policy.chunk(t).actions for t in (injection.reference, injection.damaged, injection.result)]
-        yield share, count_repair(injection, *chunks, expert=frame.actions[: len(chunks[0])])
+        reference, damaged, result = (
+            policy.chunk(tokens).actions for tokens in (injection.reference, injection.damaged, injection.result)
+        )
+        yield share, count_repair(injection, reference, damaged, result, frame.actions[: len(reference)])
 
 
-def publish(figures: dict, config: ErrorInjectionConfig) -> None:  # type: ignore[type-arg]
+def publish(figures: dict, config: ErrorInjectionConfig) -> None:
     """Print the table, and write it where asked."""
     rows = [
         cells(name, row["about"], share, each)
@@ -176,7 +178,7 @@ def publish(figures: dict, config: ErrorInjectionConfig) -> None:  # type: ignor
         write_page(console, config.write, PART, table, f"{below} Machine: {figures['machine']}.")
 
 
-def cells(name: str, about: str, share: str, each: dict) -> tuple[str, ...]:  # type: ignore[type-arg]
+def cells(name: str, about: str, share: str, each: dict) -> tuple[str, ...]:
     """One decoder at one share of errors as text."""
     shares = {key: percent(each[key]) for key in ("repaired", "nearly", "collateral", "misled")}
     return (

@@ -77,7 +77,7 @@ class ExpertRunner:
         arm.restart()
         rng = np.random.default_rng([style_seed, seed])
         expert = Expert(simulation.task, draw_style(simulation.task, simulation.scene_state(), yaw_of(arm.pose), rng))
-        path = []
+        path: list[np.ndarray] = []
         while simulation.judge().outcome == "running" and len(path) < MAX_ACTIONS:
             arm.apply(expert.action(arm))
             path.append(arm.pose[:3, 3].copy())
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if min(row["success_rate"] for row in by_task.values()) >= TARGET else 1
 
 
-def measure(runner: ExpertRunner, task: str, config: ExpertConfig) -> dict:  # type: ignore[type-arg]
+def measure(runner: ExpertRunner, task: str, config: ExpertConfig) -> dict:
     """Figures of one task."""
     seeds = range(config.seed, config.seed + config.seeds)
     episodes = [runner.run(task, seed, style_seed=config.seed) for seed in seeds]
@@ -126,13 +126,13 @@ def spread(runner: ExpertRunner, task: str, seed: int) -> float:
     return float(np.linalg.norm(shared[:, None] - shared[None], axis=-1).max())
 
 
-def totals(by_task: dict) -> dict:  # type: ignore[type-arg]
+def totals(by_task: dict) -> dict:
     """Sums over all tasks and by family."""
     families = {family: [by_task[name] for name in TASKS if TASKS[name].family == family] for family in FAMILIES}
     return {**total(list(by_task.values())), "by_family": {family: total(rows) for family, rows in families.items()}}
 
 
-def total(rows: list) -> dict:  # type: ignore[type-arg]
+def total(rows: list) -> dict:
     """Sum of some tasks' figures."""
     episodes, successes = (sum(row[key] for row in rows) for key in ("episodes", "successes"))
     return {
@@ -145,7 +145,7 @@ def total(rows: list) -> dict:  # type: ignore[type-arg]
     }
 
 
-def print_table(figures: dict) -> None:  # type: ignore[type-arg]
+def print_table(figures: dict) -> None:
     """Print one row per family and those tasks that fail at all."""
     console.print(f"Machine: {figures['machine']}")
     caption = f"actions: median of the medians, and most; spread: how far {STYLES} styles lie apart in one scene"

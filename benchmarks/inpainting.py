@@ -217,7 +217,7 @@ def options_of(needed: int, guess: Guess, seed: int) -> Mapping[str, dict[str, o
     }
 
 
-def publish(figures: dict, config: InpaintingConfig) -> None:  # type: ignore[type-arg]
+def publish(figures: dict, config: InpaintingConfig) -> None:
     """Print the table, and write it where asked."""
     table = table_of(figures)
     show(console, table, f"In-painting; ratios to a chunk from scratch: {' / '.join(WAYS)}", leave_out="")
@@ -231,7 +231,7 @@ def publish(figures: dict, config: InpaintingConfig) -> None:  # type: ignore[ty
         write_page(console, config.write, PART, table, below)
 
 
-def table_of(figures: dict) -> FigureTable:  # type: ignore[type-arg]
+def table_of(figures: dict) -> FigureTable:
     """A line for each system and number of frozen rows."""
     rows = [
         (name, d, *cells(ways))

@@ -154,7 +154,7 @@ def figures(turns: Sequence[Turn]) -> dict[str, object]:
     }
 
 
-def line(setting: str, row: dict, baseline: dict) -> tuple[str, ...]:  # type: ignore[type-arg]
+def line(setting: str, row: dict, baseline: dict) -> tuple[str, ...]:
     """One row of the table."""
     parts, before = row["observation_to_command_ms"], baseline["observation_to_command_ms"]
     total, least = parts["total"], before["total"]

@@ -136,7 +136,7 @@ def run_all(session: Session, requests: Sequence[EpisodeRequest]) -> Iterator[Ro
             yield episode
 
 
-def print_tables(summary: dict) -> None:  # type: ignore[type-arg]
+def print_tables(summary: dict) -> None:
     """Print success, confusion and latency."""
     console.print(f"Machine: {summary['machine']}")
     table = Table("", "episodes", "successes", "rate", "95 % interval", title="Success through ROS")
@@ -157,7 +157,7 @@ def print_tables(summary: dict) -> None:  # type: ignore[type-arg]
     )
 
 
-def confusion_table(family: str, counts: dict) -> Table:  # type: ignore[type-arg]
+def confusion_table(family: str, counts: dict) -> Table:
     """Colour asked for against colour moved."""
     table = Table("asked for", *COLOURS, NOTHING, title=f"{family}: cube moved as asked")
     for asked, row in counts.items():
@@ -166,7 +166,7 @@ def confusion_table(family: str, counts: dict) -> Table:  # type: ignore[type-ar
     return table
 
 
-def latency_table(summary: dict) -> Table:  # type: ignore[type-arg]
+def latency_table(summary: dict) -> Table:
     """Observation to first command and its parts."""
     table = Table("part", "p50 ms", "p95 ms", title="Observation to first command")
     for part in (name.removesuffix("_ms") for name in PARTS):

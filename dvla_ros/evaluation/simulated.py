@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -229,7 +229,7 @@ class _Run:
     starved: int = 0
 
 
-def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
+def summarise(episodes: Sequence[Episode]) -> dict[str, Any]:
     """The figures of `dvla simulate --json`; the first five keys are fixed."""
     successes = sum(e.outcome == "success" for e in episodes)
     families = {f: [e for e in episodes if task_named(e.task).family == f] for f in ALL_FAMILIES}
