@@ -12,10 +12,12 @@ from dvla_ros.nodes.session import simulated_robot
 from dvla_ros.policies.systems import SYSTEMS
 
 READY_S = 100.0
-SCENES = (3001, 3002, 3003)
+SCENES = (3001, 3002)
 """One of these must succeed: the nodes run in real time, and a loaded machine may spoil an episode."""
+TIME_LIMIT_S = 60.0
+"""Several times what it takes where nothing else runs: a look may take seconds on a loaded machine."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_every_system_is_shipped():
@@ -28,7 +30,7 @@ def test_the_shipped_policy_picks_up_a_cube(system, environment, tmp_path):
         runner = EpisodeRunner(session.node, session.robot_name, session.cameras, session.nodes.check)
         runner.wait_until_ready(READY_S)
         for seed in SCENES:
-            episode = runner.run(EpisodeRequest("pick_green", seed, "pick up the green cube", 20.0))
+            episode = runner.run(EpisodeRequest("pick_green", seed, "pick up the green cube", TIME_LIMIT_S))
             if episode.success:
                 break
         assert episode.success, f"{system}: {episode.outcome} {episode.detail}"
