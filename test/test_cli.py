@@ -16,7 +16,7 @@ OPTIONS = {
     "train": "data out system init backbone freeze-perception vq steps batch-size accumulate learning-rate schedule "
     "warmup drop-after weight-decay betas max-norm ema drop-instruction seed device precision shard threads workers "
     "save-every keep report-every resume validation validation-frames validation-tasks validation-episodes "
-    "execute-steps heads layers coding objective decoding json "
+    "horizon execute-steps heads layers coding objective decoding json "
     "cameras image-width image-height text-tokens state-dim width keypoints ways-after-frozen",
     "fine-tune": "checkpoint data out deployment preset steps batch-size accumulate learning-rate objective adapter "
     "instruction seed device precision shard threads workers save-every keep report-every peak-tflops resume "

@@ -13,7 +13,7 @@ _POSITIVE = (
     "steps", "batch_size", "accumulate", "learning_rate", "max_norm", "threads", "save_every", "keep", "report_every",
     "validation_frames", "validation_episodes",
 )  # fmt: skip
-_NOT_NEGATIVE = ("weight_decay", "execute_steps", "warmup", "drop_after", "workers", "seed")
+_NOT_NEGATIVE = ("weight_decay", "horizon", "execute_steps", "warmup", "drop_after", "workers", "seed")
 _ROWS_ARE_TOKENS = ("dd_vla", "llada_vla")
 
 
@@ -58,7 +58,8 @@ class TrainConfig:
         validation_frames: How many of their frames.
         validation_tasks: Simulated tasks or families: each checkpoint is measured by its success, too.
         validation_episodes: How many episodes of these.
-        execute_steps: Written into the checkpoint; 0 takes the system's own number.
+        horizon: Actions of a chunk; 0 takes the system's own number, or that of `init`.
+        execute_steps: Written into the checkpoint; 0 takes the system's own number, or the horizon where it is less.
         heads: Attention heads of the trunk.
         layers: Blocks of the trunk.
         perception: Sizes of the perception.
@@ -100,6 +101,7 @@ class TrainConfig:
     validation_frames: int = 100
     validation_tasks: tuple[str, ...] = ()
     validation_episodes: int = 20
+    horizon: int = 0
     execute_steps: int = 0
     heads: int = 4
     layers: int = 4

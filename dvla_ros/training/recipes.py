@@ -25,11 +25,12 @@ from dvla_ros.policies.imagination import FOLDER as VQ_FOLDER
 from dvla_ros.policies.imagination import Imagination
 from dvla_ros.policies.llada_vla import LLADA_VLA
 from dvla_ros.policies.settings import parse_settings
+from dvla_ros.policies.systems import system_named
 from dvla_ros.policies.token_system import TokenSystem
 from dvla_ros.policies.ud_vla import UD_VLA
 from dvla_ros.training.batch import Objective, Targets
 from dvla_ros.training.config import TrainConfig
-from dvla_ros.training.demonstrations import Demonstrations
+from dvla_ros.training.demonstrations import Demonstrations, require_horizon
 from dvla_ros.training.frame_column import FrameColumn
 from dvla_ros.training.objectives.dd_vla import DdVlaObjective, DdVlaObjectiveConfig
 from dvla_ros.training.objectives.dfm_vla import DfmVlaObjective, DfmVlaObjectiveConfig
@@ -41,6 +42,7 @@ from dvla_ros.training.reasoning import sentences
 from dvla_ros.training.starting_point import (
     action_coding,
     chunk_codec,
+    horizon,
     image_tokenizer,
     reasoning_tokenizer,
     require_same_network,
@@ -72,11 +74,12 @@ def make_recipe(config: TrainConfig, demonstrations: Demonstrations, statistics:
     """The recipe of the system that `config` names.
 
     Raises:
-        ConfigurationError: A setting is unknown or out of range, the image tokenizer is missing, or `init` is of
-            another system or network.
+        ConfigurationError: A setting is unknown or out of range, the image tokenizer is missing, labels are shorter
+            than the chunk, or `init` is of another system or network.
         CheckpointError: `init` is not a usable checkpoint.
     """
     require_same_system(config)
+    require_horizon(demonstrations, horizon(system_named(config.system).horizon, config), config.system)
     recipe = RECIPES[config.system](config, demonstrations, statistics)
     require_same_network(config, recipe.config.model)
     return recipe
@@ -102,6 +105,7 @@ def _tokens(
     statistics: DatasetStatistics,
     imagination: Imagination | None = None,
 ) -> _Tokens:
+    system = replace(system, horizon=horizon(system.horizon, config))
     coding = action_coding(system.coding, config)
     chunks = demonstrations.actions[:, : system.horizon].astype(np.float64)
     codec = chunk_codec(coding, config, statistics, chunks)
@@ -112,7 +116,7 @@ def _tokens(
         coding=coding,
         decoding=override(system.decoding, parse_settings(config.decoding)),
         cameras=demonstrations.manifest.cameras,
-        execute_steps=config.execute_steps or system.execute_steps,
+        execute_steps=config.execute_steps or min(system.execute_steps, system.horizon),
         dt=demonstrations.manifest.dt,
     )
     normalized = torch.from_numpy(coding.normalizer(statistics).normalize(chunks).astype(np.float32))
@@ -174,7 +178,7 @@ def _ud_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: Dat
 
 
 def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statistics: DatasetStatistics) -> Recipe:
-    system = DIFFUSION_VLA
+    system = replace(DIFFUSION_VLA, horizon=horizon(DIFFUSION_VLA.horizon, config))
     options = objective_settings(DiffusionVlaObjectiveConfig, config.objective)
     coding = action_coding(system.coding, config)
     if coding.kind != "continuous":
@@ -189,7 +193,7 @@ def _diffusion_vla(config: TrainConfig, demonstrations: Demonstrations, statisti
         coding=coding,
         decoding=override_ddim(system.decoding, parse_settings(config.decoding)),
         cameras=demonstrations.manifest.cameras,
-        execute_steps=config.execute_steps or system.execute_steps,
+        execute_steps=config.execute_steps or min(system.execute_steps, system.horizon),
         dt=demonstrations.manifest.dt,
     )
     actions = torch.from_numpy(coding.normalizer(statistics).normalize(chunks).astype(np.float32))

@@ -40,6 +40,20 @@ def action_coding(published: ActionCoding, config: TrainConfig) -> ActionCoding:
     return coding
 
 
+def horizon(published: int, config: TrainConfig) -> int:
+    """Rows of a chunk: those of `init`, else as `config` says, else the published number.
+
+    Raises:
+        ConfigurationError: `config` asks for other rows than those of `init`.
+    """
+    if config.init is None:
+        return config.horizon or published
+    rows = read_config(config.init).model.horizon
+    if config.horizon not in {0, rows}:
+        raise ConfigurationError(f"{config.init} decides {rows} actions at once; leave out horizon={config.horizon}.")
+    return rows
+
+
 def chunk_codec(
     coding: ActionCoding, config: TrainConfig, statistics: DatasetStatistics, chunks: np.ndarray
 ) -> ChunkCodec:

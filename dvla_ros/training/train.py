@@ -20,7 +20,7 @@ from dvla_ros.policies.systems import system_named
 from dvla_ros.training.batch import NumberedBatch
 from dvla_ros.training.config import TrainConfig
 from dvla_ros.training.data_sources import prepared_sources
-from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations, require_horizon
+from dvla_ros.training.demonstrations import Demonstrations, read_demonstrations
 from dvla_ros.training.example_loader import ExampleLoader, NumberedExamples
 from dvla_ros.training.example_order import BatchShare, StepSampler
 from dvla_ros.training.examples import Examples
@@ -34,6 +34,8 @@ from dvla_ros.training.run import CONVERTED, Run
 from dvla_ros.training.run_folder import RunFolder
 from dvla_ros.training.run_settings import identity
 from dvla_ros.training.sentence_choice import SentenceChoice
+from dvla_ros.training.shard import HORIZON
+from dvla_ros.training.starting_point import horizon
 from dvla_ros.training.subject import Subject
 from dvla_ros.training.validation import Validation
 
@@ -62,7 +64,6 @@ class Trainer:
         self.warnings: list[str] = []
         demonstrations = self._demonstrations(config.data)
         _require_fit(config.perception, demonstrations)
-        require_horizon(demonstrations, system_named(config.system).horizon, config.system)
         self.statistics = _statistics(config, demonstrations)
         recipe = make_recipe(config, demonstrations, self.statistics)
         self.model = _network(config, recipe)
@@ -89,7 +90,8 @@ class Trainer:
         """Training sets as they are; bags and LeRobot sets converted into the run's folder."""
         sizes = self.config.perception
         reading = ReadOptions(size=(sizes.image_width, sizes.image_height))
-        sources = prepared_sources(paths, self.config.out / CONVERTED, reading)
+        rows = max(HORIZON, horizon(system_named(self.config.system).horizon, self.config))
+        sources = prepared_sources(paths, self.config.out / CONVERTED, reading, rows)
         self.warnings += [f"{source.path}: {warning}" for source in sources for warning in source.warnings]
         return read_demonstrations([source.folder for source in sources])
 

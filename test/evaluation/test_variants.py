@@ -1,6 +1,9 @@
 """Every variant is one that its system can run."""
 
+import shlex
+
 import pytest
+import tyro
 
 from dvla_ros.denoising.registry import override
 from dvla_ros.errors import ConfigurationError
@@ -9,6 +12,7 @@ from dvla_ros.evaluation.variants import REPAIR_VARIANTS, Variant, chosen
 from dvla_ros.policies.ddim_decoding import ddim_decoding
 from dvla_ros.policies.systems import SYSTEMS, system_named
 from dvla_ros.policies.token_system import TokenSystem
+from dvla_ros.training.config import TrainConfig
 
 ALL = variants_of(tuple(COMPARISONS))
 
@@ -60,6 +64,9 @@ def test_weights_of_its_own_come_with_the_command_that_makes_them():
     own = [variant for variant in ALL if variant.weights]
     assert own and all(f"--out {v.weights}" in v.training and v.training.startswith("dvla train") for v in own)
     assert str(own[0].checkpoint("checkpoints/{system}")) == own[0].weights
+    for variant in own:
+        settings = tyro.cli(tyro.conf.OmitArgPrefixes[TrainConfig], args=shlex.split(variant.training)[2:])
+        assert str(settings.out) == variant.weights
 
 
 def test_a_set_that_is_not_there_is_named():

@@ -227,6 +227,7 @@ def test_ud_vla_may_be_decoded_by_another_decoder(recipe_of):
         ("dd_vla", {"objective": ("mask=3",)}, r"unknown keys \['mask'\]; known are .*'masks'"),
         ("llada_vla", {"objective": ("masks=many",)}, "masks must be a JSON int, such as 2, got 'many'"),
         ("dd_vla", {"objective": ("masks",)}, "name=value"),
+        ("dd_vla", {"horizon": 9}, "dd_vla learns 9 actions at once, the demonstrations have 8"),
     ],
 )
 def test_what_a_system_cannot_use_is_refused(recipe_of, system, changes, words):
@@ -239,3 +240,10 @@ def test_a_shorter_chunk_is_the_beginning_of_the_recorded_one(recipe_of, demonst
     normalizer = recipe.config.coding.normalizer(statistics)
     expected = normalizer.normalize(demonstrations.actions[:, :5].astype(float))
     assert recipe.config.model.horizon == 5 and recipe.targets.actions.numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("system", ["dd_vla", "ud_vla", "dfm_vla", "llada_vla", "diffusion_vla"])
+def test_a_chunk_may_have_another_length_and_is_not_executed_beyond_it(saved, observation, system):
+    recipe, folder = saved(system, horizon=2)
+    assert recipe.config.execute_steps == 2
+    assert load_policy(folder, "cpu").predict(observation, seed=0).actions.shape == (2, 7)

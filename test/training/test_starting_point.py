@@ -99,6 +99,7 @@ def test_the_same_coding_may_be_said_again(recipe_from):
         ("dd_vla", {"coding": ("size=64",)}, "was trained with .*size=256.*; leave out coding"),
         ("dd_vla", {"heads": 6}, "has heads=3; this run would make another"),
         ("dd_vla", {"layers": 2}, "has layers=1"),
+        ("dd_vla", {"horizon": 5}, "decides 8 actions at once; leave out horizon=5"),
         ("llada_vla", {"start": "dd_vla"}, "is a checkpoint of dd_vla, not of llada_vla"),
         ("dfm_vla", {"decoding": ("path=head",)}, "does not fit .*missing rates"),
     ],
@@ -106,6 +107,14 @@ def test_the_same_coding_may_be_said_again(recipe_from):
 def test_what_does_not_fit_the_weights_is_refused(recipe_from, system, changes, words):
     with pytest.raises((ConfigurationError, CheckpointError), match=words):
         recipe_from(system, **changes)
+
+
+def test_a_chunk_stays_as_long_as_it_was(tiny_run, demonstrations, statistics, tmp_path):
+    start, out = tmp_path / "start", tmp_path / "out"
+    first = make_recipe(tiny_run(start, horizon=4), demonstrations, statistics)
+    write_checkpoint(start, first.config, make_network(first.config.model).state_dict(), statistics)
+    first.write_extras(start)
+    assert make_recipe(tiny_run(out, init=start), demonstrations, statistics).config.model.horizon == 4
 
 
 def test_fine_tuning_may_begin_to_count_the_ways_from_the_frozen_rows(

@@ -67,6 +67,13 @@ def test_every_other_system_trains_on_its_own_loss(tiny_run, tmp_path, system, p
     assert load_policy(tmp_path).spec.system == system
 
 
+@pytest.mark.parametrize("system", ["dd_vla", "llada_vla", "dfm_vla", "diffusion_vla"])
+def test_frames_whose_chunk_is_decided_to_its_end_do_no_harm(tiny_run, demonstrations, tmp_path, system):
+    assert demonstrations.frozen.max() > 2
+    Trainer(tiny_run(tmp_path, system, horizon=2, batch_size=8)).run(silent)
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
+
+
 def test_training_is_reproducible_and_moves_the_weights(tiny_run, trained, tmp_path):
     Trainer(tiny_run(tmp_path / "again")).run(silent)
     Trainer(tiny_run(tmp_path / "other", seed=1)).run(silent)
