@@ -30,6 +30,8 @@ SESSIONS = (
 ALONE = ("test/launch/",)
 """Tests that need the whole machine to be on time: one after the other, when all others are done."""
 OTHERS = ("",)
+WAITING = (PACING, NODES, SESSIONS)
+"""Kinds that mostly wait for what nodes do: half of the processes take them, the others compute meanwhile."""
 
 
 def kind_of(nodeid: str) -> tuple[str, ...]:
@@ -53,7 +55,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Several processes take test by test; those of nodes go file by file, and of some all are one piece."""
+    """Several processes take test by test; those of nodes go file by file, and of some all are one piece.
+
+    Tests that wait leave processor time to those that compute, so both kinds run beside each other; what needs the
+    machine for itself begins when nothing else runs.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Pieces(LoadScopeScheduling):
@@ -63,8 +69,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 return str(kind)
             return nodeid.split("::", maxsplit=1)[0] if kind == NODES else nodeid
 
+        def _assign_work_unit(self, node: Any) -> None:
+            """The next piece, of another kind than half of the others wait for already."""
+            waiting = sum(self._has(work, *WAITING) for other, work in self.assigned_work.items() if other is not node)
+            if 2 * (waiting + 1) > max(2, len(self.nodes)):
+                computing = (scope for scope, work in self.workqueue.items() if self._has({scope: work}, OTHERS))
+                if (scope := next(computing, None)) is not None:
+                    self.workqueue.move_to_end(scope, last=False)
+            super()._assign_work_unit(node)
+
+        def _has(self, work: dict[str, dict[str, bool]], *kinds: tuple[str, ...]) -> bool:
+            """Whether a test of these kinds is to be done yet."""
+            left = (next((name for name, done in tests.items() if not done), None) for tests in work.values())
+            return any(name is not None and kind_of(name) in kinds for name in left)
+
         def _reschedule(self, node: Any) -> None:
             """A process keeps its last test until it knows the next, and one that follows a dead one has no other."""
+            busy = any(self._pending_of(work) > 1 for other, work in self.assigned_work.items() if other is not node)
+            if busy and self.workqueue and all(self._has({"": tests}, ALONE) for tests in self.workqueue.values()):
+                return
             super()._reschedule(node)
             while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
                 super()._reschedule(node)
