@@ -1,6 +1,5 @@
 """Weights in 8 bits: what becomes smaller, how far answers move, and what is said where it cannot be done."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -30,8 +29,6 @@ def trunk():
 @pytest.fixture(scope="module")
 def quantised(tmp_path_factory):
     """What `in_8_bits.py` found."""
-    if not TORCHAO.is_dir() and importlib.util.find_spec("torchao") is None:
-        pytest.skip("torchao is installed by make test")
     checkpoint = write_untrained(tmp_path_factory.mktemp("policy") / "it")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TORCHAO), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, in_8_bits.__file__, str(checkpoint)]
